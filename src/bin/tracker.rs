@@ -1,0 +1,98 @@
+//! The tracker: waits for peers, and tells each of the others.
+
+use std::error::Error;
+use std::hash::RandomState;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use p2p_chat::io::socket::{Arrival, Buffer, Harm, Socket, Trace};
+use p2p_chat::protocol::datagram::MAX_DATAGRAM;
+use p2p_chat::protocol::tracker::{Event, MAX_ROOM, Tracker};
+
+/// Waits for two peers, and tells each where the other is. Then they need it no more.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: for classes of eight who come and go all day,
+  tracker --forever --peers 8"
+)]
+struct Arguments {
+    /// Where to listen; [::]:55555 serves IPv6 and IPv4
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:55555")]
+    listen: SocketAddr,
+
+    /// How many peers make a room complete, at most 64; the next one opens another room
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=MAX_ROOM as u64))]
+    peers: u64,
+
+    /// Stay when the first room is complete, and introduce others
+    #[arg(long)]
+    forever: bool,
+
+    /// Show every message on stderr: -> sent, <- received, <? not understood
+    #[arg(long)]
+    trace: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let listen = arguments.listen;
+    let trace: Option<Trace> = arguments
+        .trace
+        .then(|| Box::new(|lines: &str| eprintln_whole(lines)) as Trace);
+    let socket = Socket::bind(&[listen], trace, Harm::default()).map_err(|error| {
+        format!("cannot listen on {listen}: {error} (is another tracker running?)")
+    })?;
+    tell(&format!("Tracker listening on {}", socket.local_addr()?));
+
+    let size = arguments.peers as usize;
+    let mut tracker = Tracker::new(size, arguments.forever, RandomState::new(), Instant::now());
+    let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
+    loop {
+        match socket.receive(&mut buffer, tracker.poll_timeout())? {
+            Arrival::Datagram(source, length) => {
+                tracker.handle_datagram(source, &buffer[..length], Instant::now());
+            }
+            Arrival::Nothing => tracker.handle_timeout(Instant::now()),
+        }
+        let events: Vec<Event> = std::iter::from_fn(|| tracker.poll_event()).collect();
+        events.iter().filter_map(words).for_each(|line| tell(&line));
+        while let Some(transmit) = tracker.poll_transmit() {
+            socket.send(transmit);
+        }
+        if events.contains(&Event::Finished) {
+            return Ok(());
+        }
+    }
+}
+
+fn words(event: &Event) -> Option<String> {
+    match event {
+        Event::Registered { endpoint, name } => {
+            Some(format!("Connection from: {endpoint} ({name})"))
+        }
+        Event::Complete { size } => Some(format!("Got {size} peers, sending details to each one.")),
+        Event::Finished => None,
+    }
+}
+
+/// Writes a line whole, so that lines do not run into each other; nobody is told where stdout is closed.
+fn tell(line: &str) {
+    _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
+}
+
+fn eprintln_whole(lines: &str) {
+    _ = std::io::stderr().write_all(format!("{lines}\n").as_bytes());
+}

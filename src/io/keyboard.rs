@@ -1,0 +1,108 @@
+//! What a line at the keyboard means: a command, or something to say.
+
+use std::io::{BufRead, ErrorKind};
+
+use crate::protocol::delivery::MAX_LINE;
+
+/// What can be typed, for `/help`.
+pub const HELP: &str = "\
+/peers             who is here: name, id, address, round trip, unacknowledged, silent since
+/connect ENDPOINT  call 192.168.1.7:50001 (with --direct or --lan)
+@name text         say it to one peer only; where two have one name, @ and four digits of the id
+/help              this
+/quit              say goodbye and leave; so does Ctrl-D
+//quit             says /quit; anything else is said as it is";
+
+/// A line, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// Say this to everyone.
+    Say(&'a str),
+    /// `@name text`: say the whole line to this one.
+    To {
+        /// The name, or digits of the id.
+        who: &'a str,
+        /// With the `@name`, so that both ends see for whom it was.
+        line: &'a str,
+    },
+    /// `/peers`
+    Peers,
+    /// `/help`
+    Help,
+    /// `/quit`
+    Quit,
+    /// `/connect ENDPOINT`
+    Connect(&'a str),
+    /// Begins with a slash, but is no command.
+    Unknown(&'a str),
+}
+
+/// Understands a line. Only these exact words are commands; one more slash before a command makes
+/// it text.
+pub fn understand(line: &str) -> Input<'_> {
+    if let Some((who, _)) = line.strip_prefix('@').and_then(|rest| rest.split_once(' ')) {
+        return Input::To { who, line };
+    }
+    let escaped = line
+        .strip_prefix('/')
+        .filter(|rest| command(rest.trim_start_matches('/').trim_end()).is_some());
+    match line.strip_prefix('/') {
+        None => Input::Say(line),
+        Some(rest) => match (command(rest.trim_end()), escaped) {
+            (Some(command), _) => command,
+            (None, Some(text)) => Input::Say(text),
+            (None, None) => Input::Unknown(line),
+        },
+    }
+}
+
+fn command(words: &str) -> Option<Input<'_>> {
+    match words {
+        "peers" => Some(Input::Peers),
+        "help" => Some(Input::Help),
+        "quit" => Some(Input::Quit),
+        _ => words
+            .strip_prefix("connect ")
+            .map(|endpoint| Input::Connect(endpoint.trim())),
+    }
+}
+
+/// A line as it was typed, without its end, LF or CRLF. Bytes that are not UTF-8 become U+FFFD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// A line of at most [`MAX_LINE`] bytes.
+    Line(String),
+    /// A longer one, of so many bytes.
+    TooLong(usize),
+}
+
+/// Reads the next line, in bounded memory; `None` at the end of the input, or when it fails.
+pub fn read_line(input: &mut impl BufRead) -> Option<Typed> {
+    let (mut line, mut length) = (Vec::new(), 0);
+    loop {
+        let chunk = match input.fill_buf() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Ok(chunk) if !chunk.is_empty() => chunk,
+            _ if length == 0 => return None,
+            _ => break,
+        };
+        let end = chunk.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(chunk.len(), |end| end + 1);
+        line.extend_from_slice(&chunk[..taken.min((MAX_LINE + 2).saturating_sub(line.len()))]);
+        length += taken;
+        input.consume(taken);
+        if end.is_some() {
+            break;
+        }
+    }
+    if length > line.len() {
+        return Some(Typed::TooLong(length));
+    }
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
+    Some(if line.len() > MAX_LINE {
+        Typed::TooLong(line.len())
+    } else {
+        Typed::Line(line)
+    })
+}

@@ -1,0 +1,211 @@
+//! The screen: chat on stdout, news on stderr, and the half-typed line left whole.
+//!
+//! The kernel keeps what has been typed; only its picture on the screen must be mended. So a
+//! message goes above the line with the cursor:
+//!
+//! ```text
+//! ESC D  ESC M      index and reverse index: at the bottom, this scrolls the screen up by one
+//! ESC 7  CR ESC [ L     save the cursor, insert an empty line above
+//! bob: hello            the row, no wider than the screen
+//! ESC 8  ESC [ B        back to the cursor, which has moved down by one
+//! ```
+
+use std::io::{self, IsTerminal, Write};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::protocol::field::is_unprintable;
+
+/// The width of a screen that does not tell.
+const UNKNOWN_WIDTH: usize = 79;
+
+/// For so long a measured width is believed: measuring takes 2 ms.
+const WIDTH_LIFETIME: Duration = Duration::from_millis(500);
+
+const PROMPT: &str = "> ";
+
+/// How to write while a line may be half typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// Not a terminal: line after line.
+    Plain,
+    /// A terminal that understands the sequence above.
+    Insert,
+    /// A terminal that may not: over the line, and the prompt anew.
+    Overwrite,
+}
+
+/// The screen, or the files and pipes that stand for it. Any thread may write.
+#[derive(Debug)]
+pub struct Terminal {
+    style: Style,
+    news_are_on_screen: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    prompt_is_shown: bool,
+    width: Option<(Instant, usize)>,
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        let is_screen = io::stdin().is_terminal() && io::stdout().is_terminal();
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let style = match is_screen {
+            false => Style::Plain,
+            true if cfg!(unix) && !is_dumb => Style::Insert,
+            true => Style::Overwrite,
+        };
+        Self {
+            style,
+            news_are_on_screen: io::stderr().is_terminal(),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl Terminal {
+    /// Shows the prompt for the first time, where a person sits at both ends: stdin and stdout.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub fn first_prompt(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.style == Style::Plain || std::mem::replace(&mut state.prompt_is_shown, true) {
+            return Ok(());
+        }
+        write_whole(io::stdout().lock(), PROMPT)
+    }
+
+    /// Shows the prompt after a line was typed, once there was a first.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub fn prompt_again(&self) -> io::Result<()> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.prompt_is_shown {
+            write_whole(io::stdout().lock(), PROMPT)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Chat: lines of text on stdout. The text must be [`printable`].
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub fn chat(&self, lines: &[String]) -> io::Result<()> {
+        self.write(io::stdout().lock(), lines, self.style)
+    }
+
+    /// News: lines of text on stderr. Nobody is told where stderr is closed.
+    pub fn news(&self, text: &str) {
+        let style = if self.news_are_on_screen {
+            self.style
+        } else {
+            Style::Plain
+        };
+        let lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+        _ = self.write(io::stderr().lock(), &lines, style);
+    }
+
+    fn write(&self, to: impl Write, lines: &[String], style: Style) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut output = String::new();
+        match style {
+            Style::Plain => lines
+                .iter()
+                .for_each(|line| output.extend([line.as_str(), "\n"])),
+            Style::Insert => {
+                for row in lines.iter().flat_map(|line| rows(line, state.width())) {
+                    output.extend(["\x1bD\x1bM\x1b7\r\x1b[L", row, "\x1b8\x1b[B"]);
+                }
+            }
+            Style::Overwrite => {
+                let erase = if cfg!(unix) { "\r" } else { "\r\x1b[K" };
+                lines
+                    .iter()
+                    .for_each(|line| output.extend([erase, line, "\n"]));
+                output.push_str(if state.prompt_is_shown { PROMPT } else { "" });
+            }
+        }
+        write_whole(to, &output)
+    }
+}
+
+impl State {
+    fn width(&mut self) -> usize {
+        if let Some((when, width)) = self.width
+            && when.elapsed() < WIDTH_LIFETIME
+        {
+            return width;
+        }
+        let width = measure_width().unwrap_or(UNKNOWN_WIDTH);
+        self.width = Some((Instant::now(), width));
+        width
+    }
+}
+
+fn write_whole(mut to: impl Write, text: &str) -> io::Result<()> {
+    to.write_all(text.as_bytes())?;
+    to.flush()
+}
+
+/// std cannot ask for the size of the screen, `stty` can.
+fn measure_width() -> Option<usize> {
+    let output = Command::new("stty")
+        .arg("size")
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let columns = String::from_utf8(output.stdout)
+        .ok()?
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()?;
+    (columns > 1).then_some(columns)
+}
+
+/// The text without anything that could disturb the screen: the characters that would are shown as
+/// U+FFFD. Tabs stay.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c != '\t' && is_unprintable(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// Splits a line into rows that fit the screen.
+fn rows(line: &str, width: usize) -> Vec<&str> {
+    let (mut rows, mut start, mut column) = (Vec::new(), 0, 0);
+    for (index, character) in line.char_indices() {
+        let columns = columns(character, column);
+        if column + columns > width && column > 0 {
+            rows.push(&line[start..index]);
+            (start, column) = (index, 0);
+        }
+        column += columns;
+    }
+    rows.push(&line[start..]);
+    rows
+}
+
+/// How many columns a character takes. From Hangul Jamo on, any may be wide: a row that ends early
+/// does no harm, one that ends late does.
+fn columns(character: char, column: usize) -> usize {
+    match character {
+        '\t' => 8 - column % 8,
+        '\u{1100}'.. => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,52 @@
+//! Two small programs that teach how peers find and reach each other.
+//!
+//! `tracker` waits for two registrations and swaps the addresses; then each `peer` talks straight
+//! to the other. All of it is four steps:
+//!
+//! | step | question | where |
+//! | --- | --- | --- |
+//! | Meet | who is out there, and at what address? | [`protocol::tracker`], [`protocol::registration`] |
+//! | Reach | does a datagram get through, both ways? | [`protocol::link`] |
+//! | Talk | did you get it, once, in order? | [`protocol::delivery`], [`protocol::congestion`] |
+//! | Part | are you still there? | [`protocol::link`] |
+//!
+//! Read [`protocol::message`] first: it is the whole wire on one page. Then follow the four steps,
+//! and [`protocol::peer`], which joins them. `src/bin/` and [`io`] come last: they are the thin
+//! shell between all that and the world.
+//!
+//! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no
+//! thread, no printing. Time comes in as an argument, datagrams go in and come out as values, and
+//! so the same code runs in the programs and in a simulated network with virtual time. What faces
+//! the world, [`protocol::tracker::Tracker`] and [`protocol::peer::Peer`], has five handles:
+//!
+//! ```text
+//! handle_datagram(source, datagram, now)     something arrived
+//! handle_timeout(now)                        it is time; harmless when early
+//! poll_transmit() -> Option<Transmit>        what to send
+//! poll_event() -> Option<Event>              what the person should learn
+//! poll_timeout() -> Option<Instant>          when to call handle_timeout
+//! ```
+//!
+//! After each call of the first two, poll the other three until they say `None`.
+
+/// The protocol: pure machines, without sockets, clocks or threads.
+pub mod protocol {
+    pub mod calls;
+    pub mod congestion;
+    pub mod datagram;
+    pub mod delivery;
+    pub mod field;
+    pub mod link;
+    pub mod message;
+    pub mod peer;
+    pub mod registration;
+    pub mod tracker;
+}
+
+/// Everything that touches the world.
+pub mod io {
+    pub mod keyboard;
+    pub mod news;
+    pub mod socket;
+    pub mod terminal;
+}

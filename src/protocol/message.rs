@@ -1,0 +1,294 @@
+//! Every message of the protocol, as one line of text.
+//!
+//! ```text
+//! Meet   REGISTER <cookie> <id> <room> <name> <private endpoint>          peer -> tracker
+//!        COOKIE <cookie>                                                  tracker -> peer
+//!        WAIT <here>/<size> <public endpoint>                             tracker -> peer
+//!        PEER <here>/<size> <id> <name> <public endpoint> <private endpoint>
+//!        FULL <text>                                                      tracker -> peer
+//!        MET <cookie> <id> <id of the other>                              peer -> tracker
+//!        LEAVE <cookie> <id>                                              peer -> tracker
+//! Reach  PING <to> <from> <name>      PONG <to> <from> <name>             peer -> peer
+//! Talk   SAY  <to> <from> <sequence> <text>                               peer -> peer
+//!        PART <to> <from> <sequence> <text>
+//!        ACK  <to> <from> <next> [<first>-<last> ...]
+//! Part   END  <to> <from> <sequence>
+//!        BYE  <to> <from> <sequence>
+//! ```
+//!
+//! `Display` writes a message without its final `\n`, `FromStr` reads it: they are inverses. A datagram is one such
+//! line or several, each ended by `\n`: [`Outbox`] packs them, [`read_datagram`] takes them apart.
+
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::datagram::MAX_DATAGRAM;
+use super::field::{Cookie, Fields, Id, Name};
+
+/// The longest text that one SAY or PART can carry, in bytes: a datagram less the longest header.
+pub const MAX_TEXT: usize =
+    MAX_DATAGRAM - "PART 0123456789abcdef 0123456789abcdef 9223372036854775807 \n".len();
+
+/// One message: a verb and its fields, in the order in which they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of the table above")]
+pub enum Message {
+    Register {
+        cookie: Cookie,
+        id: Id,
+        room: Name,
+        name: Name,
+        private: SocketAddr,
+    },
+    Cookie {
+        cookie: Cookie,
+    },
+    Wait {
+        here: u64,
+        size: u64,
+        public: SocketAddr,
+    },
+    Peer {
+        here: u64,
+        size: u64,
+        id: Id,
+        name: Name,
+        public: SocketAddr,
+        private: SocketAddr,
+    },
+    Full {
+        text: String,
+    },
+    Met {
+        cookie: Cookie,
+        id: Id,
+        other: Id,
+    },
+    Leave {
+        cookie: Cookie,
+        id: Id,
+    },
+    /// `to` is an id, or a room where peers meet without a tracker: an id written out is a name like any other.
+    Ping {
+        to: Name,
+        from: Id,
+        name: Name,
+    },
+    Pong {
+        to: Id,
+        from: Id,
+        name: Name,
+    },
+    /// SAY, PART, END or BYE: all that is delivered once and in order.
+    Numbered {
+        to: Id,
+        from: Id,
+        sequence: u64,
+        body: Body,
+    },
+    /// All before `next` has arrived, and these ranges, in ascending order.
+    Ack {
+        to: Id,
+        from: Id,
+        next: u64,
+        ranges: Vec<RangeInclusive<u64>>,
+    },
+}
+
+/// What a numbered message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The end of a line, most often all of it.
+    Say(String),
+    /// A piece of a line, more follows.
+    Part(String),
+    /// "I have said all, and still listen."
+    End,
+    /// "I leave."
+    Bye,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register {
+                cookie,
+                id,
+                room,
+                name,
+                private,
+            } => {
+                write!(f, "REGISTER {cookie} {id} {room} {name} {private}")
+            }
+            Self::Cookie { cookie } => write!(f, "COOKIE {cookie}"),
+            Self::Wait { here, size, public } => write!(f, "WAIT {here}/{size} {public}"),
+            Self::Peer {
+                here,
+                size,
+                id,
+                name,
+                public,
+                private,
+            } => {
+                write!(f, "PEER {here}/{size} {id} {name} {public} {private}")
+            }
+            Self::Full { text } => write!(f, "FULL {text}"),
+            Self::Met { cookie, id, other } => write!(f, "MET {cookie} {id} {other}"),
+            Self::Leave { cookie, id } => write!(f, "LEAVE {cookie} {id}"),
+            Self::Ping { to, from, name } => write!(f, "PING {to} {from} {name}"),
+            Self::Pong { to, from, name } => write!(f, "PONG {to} {from} {name}"),
+            Self::Numbered {
+                to,
+                from,
+                sequence,
+                body,
+            } => match body {
+                Body::Say(text) => write!(f, "SAY {to} {from} {sequence} {text}"),
+                Body::Part(text) => write!(f, "PART {to} {from} {sequence} {text}"),
+                Body::End => write!(f, "END {to} {from} {sequence}"),
+                Body::Bye => write!(f, "BYE {to} {from} {sequence}"),
+            },
+            Self::Ack {
+                to,
+                from,
+                next,
+                ranges,
+            } => {
+                write!(f, "ACK {to} {from} {next}")?;
+                ranges
+                    .iter()
+                    .try_for_each(|range| write!(f, " {}-{}", range.start(), range.end()))
+            }
+        }
+    }
+}
+
+impl FromStr for Message {
+    type Err = MessageError;
+
+    fn from_str(line: &str) -> Result<Self, MessageError> {
+        if line.contains('\n') {
+            return Err(MessageError::BadField("text"));
+        }
+        let mut fields = Fields(Some(line));
+        let verb = fields.next("verb")?;
+        let message = match verb {
+            "REGISTER" => Self::Register {
+                cookie: fields.parse("cookie")?,
+                id: fields.parse("id")?,
+                room: fields.parse("room")?,
+                name: fields.parse("name")?,
+                private: fields.endpoint("private endpoint")?,
+            },
+            "COOKIE" => Self::Cookie {
+                cookie: fields.parse("cookie")?,
+            },
+            "WAIT" => {
+                let (here, size) = fields.count()?;
+                Self::Wait {
+                    here,
+                    size,
+                    public: fields.endpoint("public endpoint")?,
+                }
+            }
+            "PEER" => {
+                let (here, size) = fields.count()?;
+                Self::Peer {
+                    here,
+                    size,
+                    id: fields.parse("id")?,
+                    name: fields.parse("name")?,
+                    public: fields.endpoint("public endpoint")?,
+                    private: fields.endpoint("private endpoint")?,
+                }
+            }
+            "FULL" => Self::Full {
+                text: fields.text()?,
+            },
+            "MET" => Self::Met {
+                cookie: fields.parse("cookie")?,
+                id: fields.parse("id")?,
+                other: fields.parse("id of the other")?,
+            },
+            "LEAVE" => Self::Leave {
+                cookie: fields.parse("cookie")?,
+                id: fields.parse("id")?,
+            },
+            "PING" => Self::Ping {
+                to: fields.parse("to")?,
+                from: fields.parse("from")?,
+                name: fields.parse("name")?,
+            },
+            "PONG" => Self::Pong {
+                to: fields.parse("to")?,
+                from: fields.parse("from")?,
+                name: fields.parse("name")?,
+            },
+            "SAY" | "PART" | "END" | "BYE" => Self::Numbered {
+                to: fields.parse("to")?,
+                from: fields.parse("from")?,
+                sequence: fields.number("sequence")?,
+                body: match verb {
+                    "SAY" => Body::Say(fields.text()?),
+                    "PART" => Body::Part(fields.text()?),
+                    "END" => Body::End,
+                    _ => Body::Bye,
+                },
+            },
+            "ACK" => {
+                let (to, from) = (fields.parse("to")?, fields.parse("from")?);
+                let next = fields.number("next")?;
+                Self::Ack {
+                    to,
+                    from,
+                    next,
+                    ranges: fields.ranges(next)?,
+                }
+            }
+            _ => return Err(MessageError::UnknownVerb),
+        };
+        fields.end()?;
+        Ok(message)
+    }
+}
+
+/// Why a datagram, or a line of one, is not understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageError {
+    /// A datagram of no bytes.
+    EmptyDatagram,
+    /// A datagram of more than [`MAX_DATAGRAM`] bytes.
+    LongDatagram,
+    /// The last line lacks its `\n`: it may have been cut.
+    Unterminated,
+    /// Not UTF-8.
+    NotUtf8,
+    /// The first word is none of ours.
+    UnknownVerb,
+    /// The line ends before this field.
+    MissingField(&'static str),
+    /// This field does not have its form.
+    BadField(&'static str),
+    /// The line goes on after its last field.
+    TooManyFields,
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyDatagram => f.write_str("empty datagram"),
+            Self::LongDatagram => write!(f, "datagram over {MAX_DATAGRAM} bytes"),
+            Self::Unterminated => f.write_str("no newline at the end"),
+            Self::NotUtf8 => f.write_str("not UTF-8"),
+            Self::UnknownVerb => f.write_str("unknown verb"),
+            Self::MissingField(what) => write!(f, "missing {what}"),
+            Self::BadField(what) => write!(f, "bad {what}"),
+            Self::TooManyFields => f.write_str("too many fields"),
+        }
+    }
+}
+
+impl Error for MessageError {}
