@@ -88,11 +88,11 @@ impl RoundTrip {
         self.doublings = 0;
     }
 
-    /// The timeout expired: the next one is twice as long (RFC 6298 section 5.5). Tells whether it
-    /// is the first since something arrived.
-    pub fn back_off(&mut self) -> bool {
+    /// The timeout expired: the next one is twice as long (RFC 6298 section 5.5). Tells how
+    /// often it has expired since something arrived.
+    pub fn back_off(&mut self) -> u32 {
         self.doublings = (self.doublings + 1).min(8);
-        self.doublings == 1
+        self.doublings
     }
 
     /// When what was sent is to be sent again.

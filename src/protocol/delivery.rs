@@ -28,6 +28,10 @@ const MAX_AHEAD: u64 = 1024;
 /// A message overtaken by so many datagrams is lost: RFC 9002 section 6.1.1.
 const OVERTAKEN: u64 = 3;
 
+/// From so many timeouts in a row on, each is followed by a probe: RFC 9002 section 6.2.4 lets two
+/// datagrams go, so that one more loss does not cost another timeout.
+const DESPERATE: u32 = 3;
+
 /// What may wait behind the window before the keyboard has to.
 const MAX_WAITING_BYTES: usize = 64 * 1024;
 
@@ -58,8 +62,8 @@ pub struct Sender {
     last_progress: Option<Instant>,
     probed: bool,
     retransmissions: u64,
-    /// The line whose slowness was mentioned.
-    mentioned: Option<u64>,
+    /// Whether a line has waited long, and the person knows.
+    is_slow: bool,
 }
 
 #[derive(Debug)]
@@ -110,7 +114,7 @@ impl Sender {
             last_progress: None,
             probed: false,
             retransmissions: 0,
-            mentioned: None,
+            is_slow: false,
         }
     }
 
@@ -371,7 +375,8 @@ impl Sender {
 
     /// One datagram's worth: its acknowledgement will show what else was lost.
     fn retransmit_oldest(&mut self, destination: SocketAddr, outbox: &mut Outbox, now: Instant) {
-        let first_expiry = self.round_trip.back_off();
+        let expiries = self.round_trip.back_off();
+        self.probed = expiries < DESPERATE;
         self.next_datagram += 1;
         let mut room = MAX_DATAGRAM;
         for sequence in self.first_sequence..self.next_unsent {
@@ -383,7 +388,7 @@ impl Sender {
                 break;
             };
             room = rest;
-            if first_expiry {
+            if expiries == 1 {
                 self.window.shrink(datagram, self.next_datagram);
             }
             self.send(sequence, destination, outbox, now);
@@ -421,35 +426,26 @@ impl Sender {
         Some(since + self.round_trip.probe_timeout())
     }
 
-    /// Tells once that a line has waited long, and once that it has arrived.
+    /// Tells once that a line has waited long, and once that none does any more.
     pub fn poll_slowness(&mut self, now: Instant) -> Option<Slowness> {
-        if let Some(sequence) = self.mentioned {
-            let arrived = sequence < self.first_sequence;
-            return arrived
-                .then(|| self.mentioned.take())
-                .map(|_| Slowness::Arrived);
+        let is_slow = self.oldest_line().is_some_and(|said| said + SLOW <= now);
+        match (std::mem::replace(&mut self.is_slow, is_slow), is_slow) {
+            (false, true) => Some(Slowness::Waiting),
+            (true, false) => Some(Slowness::Arrived),
+            _ => None,
         }
-        if self.slowness_time().is_none_or(|when| when > now) {
-            return None;
-        }
-        self.mentioned = self.oldest_line().map(|(sequence, _)| sequence);
-        Some(Slowness::Waiting)
     }
 
     /// When a line will have waited long.
     pub fn slowness_time(&self) -> Option<Instant> {
-        if self.mentioned.is_some() {
-            None
-        } else {
-            self.oldest_line().map(|(_, said)| said + SLOW)
-        }
+        self.oldest_line()
+            .filter(|_| !self.is_slow)
+            .map(|said| said + SLOW)
     }
 
-    fn oldest_line(&self) -> Option<(u64, Instant)> {
-        let open =
-            |outgoing: &Outgoing| outgoing.ends_line && outgoing.state != State::Acknowledged;
-        let index = self.queue.iter().position(open)?;
-        Some((self.first_sequence + index as u64, self.queue[index].said))
+    fn oldest_line(&self) -> Option<Instant> {
+        let is_open = |line: &&Outgoing| line.ends_line && line.state != State::Acknowledged;
+        self.queue.iter().find(is_open).map(|line| line.said)
     }
 }
 

@@ -447,6 +447,10 @@ impl Peer {
 
     /// After every input: lets out what has become due, and draws the conclusions.
     fn settle(&mut self, now: Instant) {
+        if let Meet::Registration(registration) = &mut self.meet {
+            let events = std::iter::from_fn(|| registration.poll_event());
+            self.events.extend(events.map(Event::Registration));
+        }
         let mut attempt_failed = false;
         for link in self.links.values_mut() {
             link.flush(now, &mut self.outbox);
@@ -475,12 +479,9 @@ impl Peer {
             }
         }
         self.bury();
-        if let Meet::Registration(registration) = &mut self.meet {
-            self.events
-                .extend(std::iter::from_fn(|| registration.poll_event()).map(Event::Registration));
-            if attempt_failed && !self.links.values().any(Link::is_up) {
-                self.events.push_back(Event::FreshSocket);
-            }
+        let has_tracker = matches!(self.meet, Meet::Registration(_));
+        if has_tracker && attempt_failed && !self.has_company() {
+            self.events.push_back(Event::FreshSocket);
         }
         self.rest_or_register(now);
         self.finish(now);

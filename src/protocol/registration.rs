@@ -297,7 +297,9 @@ impl Registration {
             self.checked_in = true;
             self.events.push_back(Event::CheckedIn);
         }
-        self.complete = (here >= size).then_some(size);
+        if here >= size {
+            self.complete = Some(size); // for good: an older WAIT may come later
+        }
         self.note_answer();
     }
 

@@ -1,0 +1,455 @@
+//! A simulated internet in virtual time: hosts, routers that translate addresses, and bad weather.
+//!
+//! The machines are those of the real programs. Every choice comes from one seed, so that a run
+//! can be repeated.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::RandomState;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use p2p_chat::io::socket::Dice;
+use p2p_chat::protocol::datagram::Transmit;
+use p2p_chat::protocol::field::Id;
+use p2p_chat::protocol::link;
+use p2p_chat::protocol::peer::{Event, Meeting, Peer, Settings};
+use p2p_chat::protocol::tracker::{self, Tracker};
+
+pub const TRACKER: &str = "198.51.100.1:55555";
+
+/// What the network does to datagrams.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    pub loss: u8,
+    pub duplicate: u8,
+    pub delay: Duration,
+    /// Each datagram is late by up to so much more, and so may be overtaken.
+    pub jitter: Duration,
+}
+
+impl Weather {
+    pub const FAIR: Self = Self {
+        loss: 0,
+        duplicate: 0,
+        delay: Duration::from_millis(20),
+        jitter: Duration::ZERO,
+    };
+}
+
+/// Where a host or a router's outer side is: realm 0 is the internet, the others are behind routers.
+pub type Realm = usize;
+
+pub struct Host {
+    pub realm: Realm,
+    pub endpoint: SocketAddr,
+    pub machine: Machine,
+    pub events: Vec<(Duration, Event)>,
+    pub lines: Vec<(Id, String)>,
+    pub outcome: Option<bool>,
+    pub sent: usize,
+}
+
+pub enum Machine {
+    Peer(Box<Peer>),
+    Tracker(Box<Tracker>),
+    Dead,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mapping {
+    /// One port for all destinations, the inner one where it is free; answers let in from there only.
+    Plain,
+    /// Another port for every destination.
+    Symmetric,
+    /// One port for all destinations; everything let in.
+    FullCone,
+}
+
+pub struct Router {
+    pub mapping: Mapping,
+    pub public: IpAddr,
+    pub inner: Realm,
+    pub outer: Realm,
+    pub hairpin: bool,
+    /// Linux, INPUT accepting: what arrives unasked takes the port for its sender, for good.
+    pub clashes: bool,
+    table: BTreeMap<(SocketAddr, Option<SocketAddr>), u16>,
+    let_in: HashSet<(u16, SocketAddr)>,
+    taken: HashSet<(u16, SocketAddr)>,
+    next_port: u16,
+}
+
+pub struct World {
+    pub now: Instant,
+    start: Instant,
+    pub dice: Dice,
+    pub weather: Weather,
+    pub hosts: Vec<Host>,
+    pub routers: Vec<Router>,
+    /// No datagram crosses during these times.
+    pub partitions: Vec<(Duration, Duration)>,
+    in_flight: BTreeMap<(Instant, u64), (SocketAddr, usize, Vec<u8>)>,
+    count: u64,
+    pub delivered: usize,
+    pub lost: usize,
+    pub events: Vec<tracker::Event>,
+    ids: u64,
+}
+
+impl World {
+    pub fn new(seed: u64, weather: Weather) -> Self {
+        let start = Instant::now();
+        Self {
+            now: start,
+            start,
+            dice: Dice(seed),
+            weather,
+            hosts: Vec::new(),
+            routers: Vec::new(),
+            partitions: Vec::new(),
+            in_flight: BTreeMap::new(),
+            count: 0,
+            delivered: 0,
+            lost: 0,
+            events: Vec::new(),
+            ids: 0,
+        }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    pub fn add_tracker(&mut self, size: usize, forever: bool) -> usize {
+        let machine = self.new_tracker(size, forever);
+        self.add_host(0, TRACKER.parse().unwrap(), machine)
+    }
+
+    pub fn new_tracker(&self, size: usize, forever: bool) -> Machine {
+        Machine::Tracker(Box::new(Tracker::new(
+            size,
+            forever,
+            RandomState::new(),
+            self.now,
+        )))
+    }
+
+    pub fn add_peer(&mut self, realm: Realm, endpoint: &str, name: &str) -> usize {
+        self.add_peer_in(
+            realm,
+            endpoint,
+            name,
+            "lobby",
+            Meeting::Tracker(TRACKER.parse().unwrap()),
+        )
+    }
+
+    pub fn add_peer_in(
+        &mut self,
+        realm: Realm,
+        endpoint: &str,
+        name: &str,
+        room: &str,
+        meeting: Meeting,
+    ) -> usize {
+        self.ids += 1;
+        let settings = Settings {
+            id: Id(self.ids << 32 | self.dice.roll() >> 40),
+            name: name.parse().unwrap(),
+            room: room.parse().unwrap(),
+            private: endpoint.parse().unwrap(),
+            meeting,
+        };
+        let machine = Machine::Peer(Box::new(Peer::new(settings, self.now)));
+        let host = self.add_host(realm, endpoint.parse().unwrap(), machine);
+        self.act(host, |peer, now| peer.handle_timeout(now));
+        host
+    }
+
+    pub fn add_host(&mut self, realm: Realm, endpoint: SocketAddr, machine: Machine) -> usize {
+        let (events, lines) = (Vec::new(), Vec::new());
+        self.hosts.push(Host {
+            realm,
+            endpoint,
+            machine,
+            events,
+            lines,
+            outcome: None,
+            sent: 0,
+        });
+        self.hosts.len() - 1
+    }
+
+    /// A router between the realm `outer` and a new one, which is handed out.
+    pub fn add_router(&mut self, outer: Realm, public: &str, mapping: Mapping) -> Realm {
+        let inner = self.routers.len() + 1;
+        self.routers.push(Router {
+            mapping,
+            public: public.parse().unwrap(),
+            inner,
+            outer,
+            hairpin: false,
+            clashes: false,
+            table: BTreeMap::new(),
+            let_in: HashSet::new(),
+            taken: HashSet::new(),
+            next_port: 1024,
+        });
+        inner
+    }
+
+    pub fn peer(&self, host: usize) -> &Peer {
+        match &self.hosts[host].machine {
+            Machine::Peer(peer) => peer,
+            _ => panic!("host {host} is no peer"),
+        }
+    }
+
+    /// Lets a peer do something, and what comes of it happen.
+    pub fn act<R>(&mut self, host: usize, action: impl FnOnce(&mut Peer, Instant) -> R) -> R {
+        let now = self.now;
+        let Machine::Peer(peer) = &mut self.hosts[host].machine else {
+            panic!("host {host} is no peer")
+        };
+        let result = action(peer, now);
+        self.pump(host);
+        result
+    }
+
+    pub fn kill(&mut self, host: usize) {
+        self.hosts[host].machine = Machine::Dead;
+    }
+
+    /// Goes on until the condition holds; false where it does not within `limit`.
+    pub fn run_until(&mut self, limit: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        while !condition(self) {
+            let arrival = self.in_flight.first_key_value().map(|((when, _), _)| *when);
+            let timeouts = self
+                .hosts
+                .iter()
+                .filter_map(|host| host.machine.poll_timeout());
+            let Some(next) = timeouts.chain(arrival).min().filter(|next| *next <= end) else {
+                self.now = end;
+                return condition(self);
+            };
+            self.now = self.now.max(next);
+            self.step();
+        }
+        true
+    }
+
+    pub fn run_for(&mut self, time: Duration) {
+        self.run_until(time, |_| false);
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        if self
+            .in_flight
+            .first_key_value()
+            .is_some_and(|((when, _), _)| *when <= now)
+        {
+            let (_, (source, host, datagram)) = self.in_flight.pop_first().unwrap();
+            self.delivered += 1;
+            match &mut self.hosts[host].machine {
+                Machine::Peer(peer) => peer.handle_datagram(source, &datagram, now),
+                Machine::Tracker(tracker) => tracker.handle_datagram(source, &datagram, now),
+                Machine::Dead => {}
+            }
+            return self.pump(host);
+        }
+        for host in 0..self.hosts.len() {
+            if self.hosts[host]
+                .machine
+                .poll_timeout()
+                .is_some_and(|when| when <= now)
+            {
+                match &mut self.hosts[host].machine {
+                    Machine::Peer(peer) => peer.handle_timeout(now),
+                    Machine::Tracker(tracker) => tracker.handle_timeout(now),
+                    Machine::Dead => {}
+                }
+                self.pump(host);
+            }
+        }
+    }
+
+    /// Takes out of a machine what it has to say.
+    fn pump(&mut self, host: usize) {
+        let mut transmits = Vec::new();
+        match &mut self.hosts[host].machine {
+            Machine::Peer(peer) => transmits.extend(std::iter::from_fn(|| peer.poll_transmit())),
+            Machine::Tracker(tracker) => {
+                transmits.extend(std::iter::from_fn(|| tracker.poll_transmit()));
+                self.events
+                    .extend(std::iter::from_fn(|| tracker.poll_event()));
+            }
+            Machine::Dead => {}
+        }
+        transmits
+            .into_iter()
+            .for_each(|transmit| self.send(host, transmit));
+        let Machine::Peer(peer) = &mut self.hosts[host].machine else {
+            return;
+        };
+        let events: Vec<Event> = std::iter::from_fn(|| peer.poll_event()).collect();
+        let outcome = peer.outcome();
+        for event in events {
+            match event {
+                Event::FreshSocket => self.renew_socket(host),
+                Event::Link {
+                    id,
+                    event: link::Event::Line(line),
+                    ..
+                } => self.hosts[host].lines.push((id, line)),
+                _ => {
+                    let elapsed = self.elapsed();
+                    self.hosts[host].events.push((elapsed, event));
+                }
+            }
+        }
+        if outcome.is_some() {
+            self.hosts[host].outcome = outcome;
+            self.kill(host);
+        }
+    }
+
+    fn renew_socket(&mut self, host: usize) {
+        let port = 40_000 + (self.dice.roll() % 20_000) as u16;
+        self.hosts[host].endpoint.set_port(port);
+        let private = self.hosts[host].endpoint;
+        self.act(host, |peer, now| peer.handle_fresh_socket(private, now));
+    }
+
+    fn send(&mut self, from: usize, transmit: Transmit) {
+        assert!(
+            (1..=1200).contains(&transmit.datagram.len()),
+            "{} bytes",
+            transmit.datagram.len()
+        );
+        self.hosts[from].sent += 1;
+        let (mut realm, mut source) = (self.hosts[from].realm, self.hosts[from].endpoint);
+        let mut destination = transmit.destination;
+        for _ in 0..8 {
+            let found = self
+                .hosts
+                .iter()
+                .rposition(|h| h.realm == realm && h.endpoint == destination);
+            if let Some(host) = found {
+                return self.deliver(source, host, transmit.datagram);
+            }
+            let is_outside = |r: &Router| r.outer == realm && r.public == destination.ip();
+            if let Some(router) = self.routers.iter_mut().find(|r| is_outside(r)) {
+                let Some(inner) = router.come_in(source, destination.port()) else {
+                    return;
+                };
+                (realm, destination) = (router.inner, inner);
+                continue;
+            }
+            let Some(router) = self.routers.iter_mut().find(|r| r.inner == realm) else {
+                return;
+            };
+            if destination.ip() == router.public {
+                if !router.hairpin {
+                    return;
+                }
+                source = router.go_out(source, destination);
+                let Some(inner) = router.come_in(source, destination.port()) else {
+                    return;
+                };
+                destination = inner;
+            } else {
+                source = router.go_out(source, destination);
+                realm = router.outer;
+            }
+        }
+    }
+
+    fn deliver(&mut self, source: SocketAddr, host: usize, datagram: Vec<u8>) {
+        let elapsed = self.elapsed();
+        let is_cut = self
+            .partitions
+            .iter()
+            .any(|(from, to)| (*from..*to).contains(&elapsed));
+        if is_cut || self.dice.percent(self.weather.loss) {
+            self.lost += 1;
+            return;
+        }
+        let copies = if self.dice.percent(self.weather.duplicate) {
+            2
+        } else {
+            1
+        };
+        for _ in 0..copies {
+            let jitter = self.weather.jitter.as_micros() as u64;
+            let late = Duration::from_micros(self.dice.roll() % (jitter + 1));
+            self.count += 1;
+            let when = self.now + self.weather.delay + late;
+            self.in_flight
+                .insert((when, self.count), (source, host, datagram.clone()));
+        }
+    }
+}
+
+impl Machine {
+    fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Peer(peer) => peer.poll_timeout(),
+            Self::Tracker(tracker) => tracker.poll_timeout(),
+            Self::Dead => None,
+        }
+    }
+}
+
+impl Router {
+    fn go_out(&mut self, source: SocketAddr, destination: SocketAddr) -> SocketAddr {
+        let per_destination = self.mapping == Mapping::Symmetric;
+        let mut key = (source, per_destination.then_some(destination));
+        let wanted = if per_destination {
+            None
+        } else {
+            Some(source.port())
+        };
+        if !per_destination && self.clashes {
+            let usual = self.table.get(&key).copied().or(wanted);
+            if usual.is_some_and(|port| self.taken.contains(&(port, destination))) {
+                key.1 = Some(destination); // the port is taken for this destination
+            }
+        }
+        let free = |port: u16| !self.table.values().any(|used| *used == port);
+        let port = match self.table.get(&key) {
+            Some(port) => *port,
+            None => match wanted.filter(|port| key.1.is_none() && free(*port)) {
+                Some(port) => port,
+                None => {
+                    self.next_port += 1;
+                    self.next_port
+                }
+            },
+        };
+        self.table.insert(key, port);
+        self.let_in.insert((port, destination));
+        SocketAddr::new(self.public, port)
+    }
+
+    fn come_in(&mut self, source: SocketAddr, port: u16) -> Option<SocketAddr> {
+        let inner = self
+            .table
+            .iter()
+            .find(|(_, used)| **used == port)
+            .map(|((inner, _), _)| *inner);
+        if self.mapping == Mapping::FullCone || self.let_in.contains(&(port, source)) {
+            return inner;
+        }
+        self.taken.insert((port, source));
+        None
+    }
+
+    /// Forgets every mapping, as after a long silence; the next ones begin at other ports.
+    pub fn forget(&mut self) {
+        self.table.clear();
+        self.let_in.clear();
+        self.next_port += 1000;
+    }
+}
