@@ -2,6 +2,7 @@
 //!
 //! A failing test names its seed; the same seed makes the same run.
 
+#![allow(unreachable_pub, reason = "a test is no library")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod meeting;

@@ -433,7 +433,7 @@ impl Router {
         SocketAddr::new(self.public, port)
     }
 
-    fn come_in(&mut self, source: SocketAddr, port: u16) -> Option<SocketAddr> {
+    pub fn come_in(&mut self, source: SocketAddr, port: u16) -> Option<SocketAddr> {
         let inner = self
             .table
             .iter()
