@@ -79,6 +79,14 @@ pub struct Router {
     next_port: u16,
 }
 
+#[derive(Debug, Clone)]
+struct Flight {
+    realm: Realm,
+    source: SocketAddr,
+    destination: SocketAddr,
+    datagram: Vec<u8>,
+}
+
 pub struct World {
     pub now: Instant,
     start: Instant,
@@ -88,9 +96,8 @@ pub struct World {
     pub routers: Vec<Router>,
     /// No datagram crosses during these times.
     pub partitions: Vec<(Duration, Duration)>,
-    in_flight: BTreeMap<(Instant, u64), (SocketAddr, usize, Vec<u8>)>,
+    in_flight: BTreeMap<(Instant, u64), Flight>,
     count: u64,
-    pub delivered: usize,
     pub lost: usize,
     pub events: Vec<tracker::Event>,
     ids: u64,
@@ -109,7 +116,6 @@ impl World {
             partitions: Vec::new(),
             in_flight: BTreeMap::new(),
             count: 0,
-            delivered: 0,
             lost: 0,
             events: Vec::new(),
             ids: 0,
@@ -250,14 +256,8 @@ impl World {
             .first_key_value()
             .is_some_and(|((when, _), _)| *when <= now)
         {
-            let (_, (source, host, datagram)) = self.in_flight.pop_first().unwrap();
-            self.delivered += 1;
-            match &mut self.hosts[host].machine {
-                Machine::Peer(peer) => peer.handle_datagram(source, &datagram, now),
-                Machine::Tracker(tracker) => tracker.handle_datagram(source, &datagram, now),
-                Machine::Dead => {}
-            }
-            return self.pump(host);
+            let (_, flight) = self.in_flight.pop_first().unwrap();
+            return self.arrive(flight);
         }
         for host in 0..self.hosts.len() {
             if self.hosts[host]
@@ -322,51 +322,72 @@ impl World {
         self.act(host, |peer, now| peer.handle_fresh_socket(private, now));
     }
 
+    /// Out through the sender's routers; what happens at the other end is decided when it gets there.
     fn send(&mut self, from: usize, transmit: Transmit) {
+        let Transmit {
+            destination,
+            datagram,
+        } = transmit;
         assert!(
-            (1..=1200).contains(&transmit.datagram.len()),
+            (1..=1200).contains(&datagram.len()),
             "{} bytes",
-            transmit.datagram.len()
+            datagram.len()
         );
         self.hosts[from].sent += 1;
         let (mut realm, mut source) = (self.hosts[from].realm, self.hosts[from].endpoint);
-        let mut destination = transmit.destination;
-        for _ in 0..8 {
-            let found = self
-                .hosts
-                .iter()
-                .rposition(|h| h.realm == realm && h.endpoint == destination);
-            if let Some(host) = found {
-                return self.deliver(source, host, transmit.datagram);
-            }
-            let is_outside = |r: &Router| r.outer == realm && r.public == destination.ip();
-            if let Some(router) = self.routers.iter_mut().find(|r| is_outside(r)) {
-                let Some(inner) = router.come_in(source, destination.port()) else {
-                    return;
-                };
-                (realm, destination) = (router.inner, inner);
-                continue;
-            }
+        while !self.is_at(realm, destination) {
             let Some(router) = self.routers.iter_mut().find(|r| r.inner == realm) else {
                 return;
             };
-            if destination.ip() == router.public {
-                if !router.hairpin {
-                    return;
-                }
-                source = router.go_out(source, destination);
-                let Some(inner) = router.come_in(source, destination.port()) else {
-                    return;
-                };
-                destination = inner;
-            } else {
-                source = router.go_out(source, destination);
-                realm = router.outer;
+            source = router.go_out(source, destination);
+            if router.public == destination.ip() && !router.hairpin {
+                return;
             }
+            realm = router.outer;
+        }
+        self.carry(Flight {
+            realm,
+            source,
+            destination,
+            datagram,
+        });
+    }
+
+    /// Whether an endpoint, or the outer side of a router that may know it, is in this realm.
+    fn is_at(&self, realm: Realm, endpoint: SocketAddr) -> bool {
+        let is_host = |host: &Host| host.realm == realm && host.endpoint == endpoint;
+        let is_router = |router: &Router| router.outer == realm && router.public == endpoint.ip();
+        self.hosts.iter().any(is_host) || self.routers.iter().any(is_router)
+    }
+
+    /// In through the receiver's routers.
+    fn arrive(&mut self, flight: Flight) {
+        let Flight {
+            mut realm,
+            source,
+            mut destination,
+            datagram,
+        } = flight;
+        loop {
+            let host = self
+                .hosts
+                .iter()
+                .rposition(|h| h.realm == realm && h.endpoint == destination);
+            if let Some(host) = host {
+                return self.deliver(source, host, &datagram);
+            }
+            let is_outside = |r: &Router| r.outer == realm && r.public == destination.ip();
+            let Some(router) = self.routers.iter_mut().find(|r| is_outside(r)) else {
+                return;
+            };
+            let Some(inner) = router.come_in(source, destination.port()) else {
+                return;
+            };
+            (realm, destination) = (router.inner, inner);
         }
     }
 
-    fn deliver(&mut self, source: SocketAddr, host: usize, datagram: Vec<u8>) {
+    fn carry(&mut self, flight: Flight) {
         let elapsed = self.elapsed();
         let is_cut = self
             .partitions
@@ -386,9 +407,18 @@ impl World {
             let late = Duration::from_micros(self.dice.roll() % (jitter + 1));
             self.count += 1;
             let when = self.now + self.weather.delay + late;
-            self.in_flight
-                .insert((when, self.count), (source, host, datagram.clone()));
+            self.in_flight.insert((when, self.count), flight.clone());
         }
+    }
+
+    fn deliver(&mut self, source: SocketAddr, host: usize, datagram: &[u8]) {
+        let now = self.now;
+        match &mut self.hosts[host].machine {
+            Machine::Peer(peer) => peer.handle_datagram(source, datagram, now),
+            Machine::Tracker(tracker) => tracker.handle_datagram(source, datagram, now),
+            Machine::Dead => {}
+        }
+        self.pump(host);
     }
 }
 
