@@ -108,15 +108,22 @@ impl Program {
     /// Waits for a line on stdout that contains this.
     pub fn wait_for_output(&self, part: &str) -> String {
         self.stdout
-            .wait_for(part)
+            .wait_for(&[part])
             .unwrap_or_else(|| panic!("no {part:?} on stdout:\n{}", self.everything()))
     }
 
     /// Waits for a line on stderr that contains this.
     pub fn wait_for_news(&self, part: &str) -> String {
         self.stderr
-            .wait_for(part)
+            .wait_for(&[part])
             .unwrap_or_else(|| panic!("no {part:?} on stderr:\n{}", self.everything()))
+    }
+
+    /// Waits for a line on stderr that contains one of these.
+    pub fn wait_for_news_of(&self, parts: &[&str]) -> String {
+        self.stderr
+            .wait_for(parts)
+            .unwrap_or_else(|| panic!("no {parts:?} on stderr:\n{}", self.everything()))
     }
 
     pub fn wait(&mut self) -> ExitStatus {
@@ -199,9 +206,13 @@ impl Lines {
         lines
     }
 
-    fn wait_for(&self, part: &str) -> Option<String> {
-        let found =
-            |text: &(Vec<String>, bool)| text.0.iter().find(|line| line.contains(part)).cloned();
+    fn wait_for(&self, parts: &[&str]) -> Option<String> {
+        let found = |text: &(Vec<String>, bool)| {
+            text.0
+                .iter()
+                .find(|line| parts.iter().any(|part| line.contains(part)))
+                .cloned()
+        };
         let text = self.text.lock().unwrap();
         let (text, _) = self
             .changed

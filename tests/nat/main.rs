@@ -1,0 +1,421 @@
+//! The laboratory: the real programs behind real routers, made of network namespaces.
+//!
+//! Needs Linux, root, nft, conntrack and python3; elsewhere it says so and is skipped. It runs in
+//! process, mount and network namespaces of its own, all of which end with its first process:
+//! nothing is left behind, even when it is killed.
+
+#![allow(unreachable_pub, dead_code, reason = "a test is no library")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../programs/harness.rs"]
+mod harness;
+
+use std::io::Read;
+use std::process::{Command, Stdio, exit};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness::Program;
+
+const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nat/lab");
+const TRACKER: &str = "203.0.113.1:55555";
+const INSIDE: &str = "P2P_CHAT_LAB";
+const LINES: usize = 100;
+
+#[test]
+fn laboratory() {
+    in_the_laboratory("laboratory", || {
+        matrix();
+        special_cases();
+    });
+}
+
+/// The figures: `cargo test --test nat -- --ignored --nocapture`.
+#[test]
+#[ignore = "20 runs of each take a minute and a half"]
+fn twenty_runs() {
+    in_the_laboratory("twenty_runs", || {
+        for loss in [0, 20] {
+            let times: Vec<u128> = (0..20)
+                .map(|_| {
+                    lab(&["router", "home1", "plain", "drop"]);
+                    lab(&["router", "home2", "plain", "drop"]);
+                    ["alice1", "bob1"]
+                        .iter()
+                        .for_each(|host| lab(&["loss", host, &loss.to_string()]));
+                    converse(["alice1", "bob1"], TRACKER)
+                        .expect("plain routers let each other in")
+                        .ready
+                        .as_millis()
+                })
+                .collect();
+            let mut sorted = times.clone();
+            sorted.sort_unstable();
+            println!(
+                "loss {loss} %: median {} ms, worst {} ms of {times:?}",
+                sorted[10], sorted[19]
+            );
+        }
+    });
+}
+
+/// Runs this very test again in namespaces of its own, and what it is about in there.
+fn in_the_laboratory(name: &str, experiment: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        // Whoever started us holds the other end of stdin: when it dies, so do we, and all with us.
+        thread::spawn(|| {
+            _ = std::io::stdin().read(&mut [0]);
+            exit(1);
+        });
+        run("mount", &["-t", "tmpfs", "tmpfs", "/run"]);
+        lab(&["up"]);
+        return experiment();
+    }
+    if let Some(reason) = what_is_missing() {
+        return println!("skipped: the laboratory needs {reason}");
+    }
+    let mut inside = Command::new("unshare")
+        .args([
+            "--mount",
+            "--pid",
+            "--net",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .env(INSIDE, "1")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = inside.stdin.take(); // kept open until it has ended
+    let status = inside.wait().unwrap();
+    drop(stdin);
+    assert!(status.success(), "the laboratory has failed");
+}
+
+fn what_is_missing() -> Option<&'static str> {
+    let works = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let needs = [
+        (
+            "Linux, root and namespaces",
+            works("unshare", &["--mount", "--pid", "--net", "--fork", "true"]),
+        ),
+        ("iproute2", works("ip", &["-V"])),
+        ("nft", works("nft", &["--version"])),
+        ("conntrack", works("conntrack", &["--version"])),
+        ("python3", works("python3", &["--version"])),
+        (
+            "/dev/net/tun",
+            std::path::Path::new("/dev/net/tun").exists(),
+        ),
+    ];
+    needs
+        .iter()
+        .find(|(_, works)| !works)
+        .map(|(what, _)| *what)
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status().unwrap();
+    assert!(status.success(), "{program} {arguments:?}");
+}
+
+fn lab(arguments: &[&str]) {
+    run(LAB, arguments);
+}
+
+fn start(host: &str, program: &str, arguments: &[&str]) -> Program {
+    Program::start(
+        Command::new("ip")
+            .args(["netns", "exec", &format!("lab-{host}"), program])
+            .args(arguments),
+    )
+}
+
+fn tracker(flags: &[&str]) -> Program {
+    let tracker = start("tracker", env!("CARGO_BIN_EXE_tracker"), flags);
+    tracker.wait_for_output("Tracker listening on");
+    tracker
+}
+
+fn peer(host: &str, tracker: &str) -> Program {
+    start(
+        host,
+        env!("CARGO_BIN_EXE_peer"),
+        &["--tracker", tracker, "--name", host],
+    )
+}
+
+/// How two peers have met.
+struct Meeting {
+    /// From the second registration until both are ready.
+    ready: Duration,
+    attempts: usize,
+    /// The address that the first one uses.
+    path: String,
+}
+
+/// Two peers meet, say a hundred lines each, and end; `None` where they cannot meet and are told so.
+fn converse(hosts: [&str; 2], tracker_address: &str) -> Option<Meeting> {
+    let mut tracker = tracker(&[]);
+    let mut first = peer(hosts[0], tracker_address);
+    tracker.wait_for_output(&format!("({})", hosts[0]));
+    let mut second = peer(hosts[1], tracker_address);
+    tracker.wait_for_output(&format!("({})", hosts[1]));
+    let registered = Instant::now();
+    if !first.is_told_of_a_path() {
+        second.wait_for_news("likely:");
+        assert_eq!(
+            (first.wait().code(), second.wait().code()),
+            (Some(1), Some(1))
+        );
+        return None;
+    }
+    second.wait_for_news("ready to exchange messages");
+    let ready = registered.elapsed();
+    let path = talk(&mut first, &mut second, hosts);
+    assert!(tracker.wait().success());
+    let attempts = first
+        .news()
+        .iter()
+        .filter(|line| line.contains("trying again"))
+        .count()
+        + 1;
+    Some(Meeting {
+        ready,
+        attempts,
+        path,
+    })
+}
+
+/// A hundred lines each way, then both end; the path that the first one uses.
+fn talk(first: &mut Program, second: &mut Program, names: [&str; 2]) -> String {
+    first.say("/peers");
+    let path = first
+        .wait_for_news("unacknowledged")
+        .split("  ")
+        .nth(2)
+        .unwrap()
+        .to_owned();
+    for number in 0..LINES {
+        first.say(&format!("line {number}"));
+        second.say(&format!("line {number}"));
+    }
+    first.end_input();
+    second.end_input();
+    assert!(
+        first.wait().success() && second.wait().success(),
+        "{names:?}: {:?}",
+        first.news()
+    );
+    let expected = |from: &str| {
+        (0..LINES)
+            .map(|number| format!("{from}: line {number}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(first.output(), expected(names[1]));
+    assert_eq!(second.output(), expected(names[0]));
+    path
+}
+
+impl Program {
+    fn is_told_of_a_path(&self) -> bool {
+        let line = self.wait_for_news_of(&["ready to exchange messages", "likely:"]);
+        line.contains("ready")
+    }
+}
+
+fn matrix() {
+    println!(
+        "\n{:<18} {:<18} {:<6} {:<8} {:<7} {:>8} {:>9}  path",
+        "one", "other", "INPUT", "theory", "met", "ms", "attempts"
+    );
+    let kinds = ["plain", "cone", "symmetric"];
+    for input in ["open", "drop"] {
+        for (index, one) in kinds.iter().enumerate() {
+            for other in &kinds[index..] {
+                let is_possible =
+                    *one == "cone" || *other == "cone" || (*one == "plain" && *other == "plain");
+                lab(&["router", "home1", one, input]);
+                lab(&["router", "home2", other, input]);
+                report(
+                    [one, other],
+                    input,
+                    is_possible,
+                    ["alice1", "bob1"],
+                    TRACKER,
+                );
+            }
+            lab(&["router", "home1", one, input]);
+            report([one, "public"], input, true, ["alice1", "pub1"], TRACKER);
+        }
+        lab(&["router", "home1", "plain", input]);
+        report(
+            ["home", "the same home"],
+            input,
+            true,
+            ["alice1", "alice2"],
+            TRACKER,
+        );
+        for router in ["home2", "home3", "home4", "carrier"] {
+            lab(&["router", router, "plain", input]);
+        }
+        report(
+            ["home and carrier", "home"],
+            input,
+            true,
+            ["carol", "bob1"],
+            TRACKER,
+        );
+    }
+    report(
+        ["home and carrier", "the same carrier"],
+        "drop",
+        false,
+        ["carol", "dave"],
+        TRACKER,
+    );
+    report(["public", "public"], "-", true, ["pub1", "pub2"], TRACKER);
+}
+
+fn report(
+    sides: [&str; 2],
+    input: &str,
+    is_possible: bool,
+    hosts: [&str; 2],
+    tracker: &str,
+) -> Option<Meeting> {
+    let meeting = converse(hosts, tracker);
+    let [one, other] = sides;
+    let theory = if is_possible { "meet" } else { "cannot" };
+    let (met, ms, attempts, path) = match &meeting {
+        Some(Meeting {
+            ready,
+            attempts,
+            path,
+        }) => (
+            "yes",
+            ready.as_millis().to_string(),
+            attempts.to_string(),
+            path.as_str(),
+        ),
+        None => ("no, told", "-".to_owned(), "3".to_owned(), "-"),
+    };
+    println!("{one:<18} {other:<18} {input:<6} {theory:<8} {met:<8} {ms:>7} {attempts:>9}  {path}");
+    assert_eq!(meeting.is_some(), is_possible, "{sides:?}, INPUT {input}");
+    meeting
+}
+
+fn special_cases() {
+    for router in ["home1", "home2"] {
+        lab(&["router", router, "plain", "open"]);
+    }
+    // Alice's first pings are held back, bob's arrive unasked: her router moves her port, for good.
+    lab(&["hold", "home1", "203.0.113.22", "220"]);
+    let clash = report(
+        ["plain, held back", "plain"],
+        "open",
+        true,
+        ["alice1", "bob1"],
+        TRACKER,
+    )
+    .unwrap();
+    assert!(clash.attempts > 1, "there was no port clash to cure");
+
+    for loss in ["20", "40"] {
+        for (router, host) in [("home1", "alice1"), ("home2", "bob1")] {
+            lab(&["router", router, "plain", "drop"]);
+            lab(&["loss", host, loss]);
+        }
+        report(
+            [&format!("plain, {loss} % loss"), "plain"],
+            "drop",
+            true,
+            ["alice1", "bob1"],
+            TRACKER,
+        );
+    }
+    ["alice1", "bob1"]
+        .iter()
+        .for_each(|host| lab(&["loss", host, "0"]));
+
+    tracker_beside_a_peer();
+    a_mapping_is_lost();
+    for mover_speaks in [true, false] {
+        an_address_changes(mover_speaks);
+    }
+    the_tracker_is_restarted();
+}
+
+/// The one beside the tracker is seen at 127.0.0.1, which is of no use to the other.
+fn tracker_beside_a_peer() {
+    let _tracker = tracker(&[]);
+    let mut beside = peer("tracker", "127.0.0.1:55555");
+    let mut outside = peer("pub1", TRACKER);
+    outside.wait_for_news("connecting 127.0.0.1");
+    outside.wait_for_news("ready to exchange messages");
+    talk(&mut beside, &mut outside, ["tracker", "pub1"]);
+    println!("tracker beside a peer: met and talked");
+}
+
+fn a_mapping_is_lost() {
+    let _tracker = tracker(&[]);
+    let mut alice = peer("alice1", TRACKER);
+    let mut bob = peer("bob1", TRACKER);
+    alice.wait_for_news("ready to exchange messages");
+    bob.wait_for_news("ready to exchange messages");
+    lab(&["forget", "home1"]);
+    lab(&["forget", "home2"]);
+    talk(&mut alice, &mut bob, ["alice1", "bob1"]);
+    println!("both mappings lost in mid-chat: punched again and talked");
+}
+
+fn an_address_changes(mover_speaks: bool) {
+    let _tracker = tracker(&[]);
+    let mut mover = peer("pub1", TRACKER);
+    let mut other = peer("pub2", TRACKER);
+    mover.wait_for_news("ready to exchange messages");
+    other.wait_for_news("ready to exchange messages");
+    lab(&["move", "pub1", "203.0.113.77"]);
+    let moved = Instant::now();
+    let (speaker, listener) = if mover_speaks {
+        (&mut mover, &other)
+    } else {
+        (&mut other, &mover)
+    };
+    speaker.say("after the move");
+    listener.wait_for_output("after the move");
+    println!(
+        "address changed, mover speaks: {mover_speaks}: heard after {} ms",
+        moved.elapsed().as_millis()
+    );
+    mover.say("/quit");
+    assert!(mover.wait().success() && other.wait().success());
+    lab(&["move", "pub1", "203.0.113.11"]);
+}
+
+fn the_tracker_is_restarted() {
+    let mut first = tracker(&["--forever", "--peers", "3"]);
+    let alice = peer("alice1", TRACKER);
+    let bob = peer("bob1", TRACKER);
+    alice.wait_for_news("ready to exchange messages");
+    bob.wait_for_news("ready to exchange messages");
+    first.kill();
+    alice.wait_for_news("nobody new can join until it is back");
+    let _second = tracker(&["--forever", "--peers", "3"]);
+    let carol = peer("pub1", TRACKER);
+    for one in [&alice, &bob] {
+        one.wait_for_news("pub1 has joined");
+    }
+    carol.wait_for_news("has joined");
+    println!("tracker restarted while two of three wait: the third has met both");
+}
