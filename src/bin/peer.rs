@@ -380,7 +380,7 @@ impl Conversation {
             while let Ok(address) = resolve(&conversation.tracker, Some(conversation.is_ipv6)) {
                 match conversation.lock().peer.registration() {
                     Some(registration) if registration.is_silent() => {
-                        registration.set_tracker(address)
+                        registration.set_tracker(address);
                     }
                     _ => break,
                 }

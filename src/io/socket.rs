@@ -325,7 +325,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A small random number generator that repeats itself for the same seed: SplitMix64 (Steele, Lea
+/// A small random number generator that repeats itself for the same seed: `SplitMix64` (Steele, Lea
 /// and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone)]
 pub struct Dice(pub u64);

@@ -639,7 +639,7 @@ impl Link {
                 self.events.push_back(Event::Left);
             }
             Received::Line(line) if self.they == Side::Talking => {
-                self.events.push_back(Event::Line(line))
+                self.events.push_back(Event::Line(line));
             }
             Received::End if self.they == Side::Talking => {
                 self.they = Side::Ended;

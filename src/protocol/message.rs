@@ -17,7 +17,7 @@
 //! ```
 //!
 //! `Display` writes a message without its final `\n`, `FromStr` reads it: they are inverses. A datagram is one such
-//! line or several, each ended by `\n`: [`Outbox`] packs them, [`read_datagram`] takes them apart.
+//! line or several, each ended by `\n`: [`Outbox`](super::datagram::Outbox) packs them, [`read_datagram`](super::datagram::read_datagram) takes them apart.
 
 use std::error::Error;
 use std::fmt;

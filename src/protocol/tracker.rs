@@ -145,15 +145,11 @@ impl Tracker {
                         self.register(room, member, now);
                     }
                 }
-                Ok(Message::Met { cookie, id, other }) => {
-                    if self.is_proven(&cookie, source, now) {
-                        self.note_met(source, id, other, now);
-                    }
+                Ok(Message::Met { cookie, id, other }) if self.is_proven(&cookie, source, now) => {
+                    self.note_met(source, id, other, now);
                 }
-                Ok(Message::Leave { cookie, id }) => {
-                    if self.is_proven(&cookie, source, now) {
-                        self.note_left(id, now);
-                    }
+                Ok(Message::Leave { cookie, id }) if self.is_proven(&cookie, source, now) => {
+                    self.note_left(id, now);
                 }
                 _ => {} // a peer's message that has lost its way, or nonsense
             }
