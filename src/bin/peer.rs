@@ -115,6 +115,13 @@ fn run(arguments: &Arguments) -> Result<Never, Box<dyn Error>> {
         private: socket.private_endpoint(),
         meeting,
     };
+    match &settings.meeting {
+        Meeting::Tracker(_) => {}
+        Meeting::Lan => terminal.news("Calling everyone on this network, waiting for peer..."),
+        Meeting::Direct(_) => {
+            terminal.news(&format!("Waiting to be called at {}", settings.private))
+        }
+    }
     let conversation = Arc::new(Conversation {
         state: Mutex::new(State {
             peer: Peer::new(settings, Instant::now()),

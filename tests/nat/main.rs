@@ -40,13 +40,21 @@ fn twenty_runs() {
                 .map(|_| {
                     lab(&["router", "home1", "plain", "drop"]);
                     lab(&["router", "home2", "plain", "drop"]);
-                    ["alice1", "bob1"].iter().for_each(|host| lab(&["loss", host, &loss.to_string()]));
-                    converse(["alice1", "bob1"], TRACKER).expect("plain routers let each other in").ready.as_millis()
+                    ["alice1", "bob1"]
+                        .iter()
+                        .for_each(|host| lab(&["loss", host, &loss.to_string()]));
+                    converse(["alice1", "bob1"], TRACKER)
+                        .expect("plain routers let each other in")
+                        .ready
+                        .as_millis()
                 })
                 .collect();
             let mut sorted = times.clone();
             sorted.sort_unstable();
-            println!("loss {loss} %: median {} ms, worst {} ms of {times:?}", sorted[10], sorted[19]);
+            println!(
+                "loss {loss} %: median {} ms, worst {} ms of {times:?}",
+                sorted[10], sorted[19]
+            );
         }
     });
 }
@@ -67,7 +75,14 @@ fn in_the_laboratory(name: &str, experiment: impl FnOnce()) {
         return println!("skipped: the laboratory needs {reason}");
     }
     let mut inside = Command::new("unshare")
-        .args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"])
+        .args([
+            "--mount",
+            "--pid",
+            "--net",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")
@@ -83,18 +98,30 @@ fn in_the_laboratory(name: &str, experiment: impl FnOnce()) {
 fn what_is_missing() -> Option<&'static str> {
     let works = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
-        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     let needs = [
-        ("Linux, root and namespaces", works("unshare", &["--mount", "--pid", "--net", "--fork", "true"])),
+        (
+            "Linux, root and namespaces",
+            works("unshare", &["--mount", "--pid", "--net", "--fork", "true"]),
+        ),
         ("iproute2", works("ip", &["-V"])),
         ("nft", works("nft", &["--version"])),
         ("conntrack", works("conntrack", &["--version"])),
         ("python3", works("python3", &["--version"])),
-        ("/dev/net/tun", std::path::Path::new("/dev/net/tun").exists()),
+        (
+            "/dev/net/tun",
+            std::path::Path::new("/dev/net/tun").exists(),
+        ),
     ];
-    needs.iter().find(|(_, works)| !works).map(|(what, _)| *what)
+    needs
+        .iter()
+        .find(|(_, works)| !works)
+        .map(|(what, _)| *what)
 }
 
 fn run(program: &str, arguments: &[&str]) {
@@ -107,7 +134,11 @@ fn lab(arguments: &[&str]) {
 }
 
 fn start(host: &str, program: &str, arguments: &[&str]) -> Program {
-    Program::start(Command::new("ip").args(["netns", "exec", &format!("lab-{host}"), program]).args(arguments))
+    Program::start(
+        Command::new("ip")
+            .args(["netns", "exec", &format!("lab-{host}"), program])
+            .args(arguments),
+    )
 }
 
 fn tracker(flags: &[&str]) -> Program {
@@ -117,7 +148,11 @@ fn tracker(flags: &[&str]) -> Program {
 }
 
 fn peer(host: &str, tracker: &str) -> Program {
-    start(host, env!("CARGO_BIN_EXE_peer"), &["--tracker", tracker, "--name", host])
+    start(
+        host,
+        env!("CARGO_BIN_EXE_peer"),
+        &["--tracker", tracker, "--name", host],
+    )
 }
 
 /// How two peers have met.
@@ -139,29 +174,54 @@ fn converse(hosts: [&str; 2], tracker_address: &str) -> Option<Meeting> {
     let registered = Instant::now();
     if !first.is_told_of_a_path() {
         second.wait_for_news("likely:");
-        assert_eq!((first.wait().code(), second.wait().code()), (Some(1), Some(1)));
+        assert_eq!(
+            (first.wait().code(), second.wait().code()),
+            (Some(1), Some(1))
+        );
         return None;
     }
     second.wait_for_news("ready to exchange messages");
     let ready = registered.elapsed();
     let path = talk(&mut first, &mut second, hosts);
     assert!(tracker.wait().success());
-    let attempts = first.news().iter().filter(|line| line.contains("trying again")).count() + 1;
-    Some(Meeting { ready, attempts, path })
+    let attempts = first
+        .news()
+        .iter()
+        .filter(|line| line.contains("trying again"))
+        .count()
+        + 1;
+    Some(Meeting {
+        ready,
+        attempts,
+        path,
+    })
 }
 
 /// A hundred lines each way, then both end; the path that the first one uses.
 fn talk(first: &mut Program, second: &mut Program, names: [&str; 2]) -> String {
     first.say("/peers");
-    let path = first.wait_for_news("unacknowledged").split("  ").nth(2).unwrap().to_owned();
+    let path = first
+        .wait_for_news("unacknowledged")
+        .split("  ")
+        .nth(2)
+        .unwrap()
+        .to_owned();
     for number in 0..LINES {
         first.say(&format!("line {number}"));
         second.say(&format!("line {number}"));
     }
     first.end_input();
     second.end_input();
-    assert!(first.wait().success() && second.wait().success(), "{names:?}: {:?}", first.news());
-    let expected = |from: &str| (0..LINES).map(|number| format!("{from}: line {number}")).collect::<Vec<_>>();
+    assert!(
+        first.wait().success() && second.wait().success(),
+        "{names:?}: {:?}",
+        first.news()
+    );
+    let expected = |from: &str| {
+        (0..LINES)
+            .map(|number| format!("{from}: line {number}"))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(first.output(), expected(names[1]));
     assert_eq!(second.output(), expected(names[0]));
     path
@@ -183,33 +243,71 @@ fn matrix() {
     for input in ["open", "drop"] {
         for (index, one) in kinds.iter().enumerate() {
             for other in &kinds[index..] {
-                let is_possible = *one == "cone" || *other == "cone" || (*one == "plain" && *other == "plain");
+                let is_possible =
+                    *one == "cone" || *other == "cone" || (*one == "plain" && *other == "plain");
                 lab(&["router", "home1", one, input]);
                 lab(&["router", "home2", other, input]);
-                report([one, other], input, is_possible, ["alice1", "bob1"], TRACKER);
+                report(
+                    [one, other],
+                    input,
+                    is_possible,
+                    ["alice1", "bob1"],
+                    TRACKER,
+                );
             }
             lab(&["router", "home1", one, input]);
             report([one, "public"], input, true, ["alice1", "pub1"], TRACKER);
         }
         lab(&["router", "home1", "plain", input]);
-        report(["home", "the same home"], input, true, ["alice1", "alice2"], TRACKER);
+        report(
+            ["home", "the same home"],
+            input,
+            true,
+            ["alice1", "alice2"],
+            TRACKER,
+        );
         for router in ["home2", "home3", "home4", "carrier"] {
             lab(&["router", router, "plain", input]);
         }
-        report(["home and carrier", "home"], input, true, ["carol", "bob1"], TRACKER);
+        report(
+            ["home and carrier", "home"],
+            input,
+            true,
+            ["carol", "bob1"],
+            TRACKER,
+        );
     }
-    report(["home and carrier", "the same carrier"], "drop", false, ["carol", "dave"], TRACKER);
+    report(
+        ["home and carrier", "the same carrier"],
+        "drop",
+        false,
+        ["carol", "dave"],
+        TRACKER,
+    );
     report(["public", "public"], "-", true, ["pub1", "pub2"], TRACKER);
 }
 
-fn report(sides: [&str; 2], input: &str, is_possible: bool, hosts: [&str; 2], tracker: &str) -> Option<Meeting> {
+fn report(
+    sides: [&str; 2],
+    input: &str,
+    is_possible: bool,
+    hosts: [&str; 2],
+    tracker: &str,
+) -> Option<Meeting> {
     let meeting = converse(hosts, tracker);
     let [one, other] = sides;
     let theory = if is_possible { "meet" } else { "cannot" };
     let (met, ms, attempts, path) = match &meeting {
-        Some(Meeting { ready, attempts, path }) => {
-            ("yes", ready.as_millis().to_string(), attempts.to_string(), path.as_str())
-        }
+        Some(Meeting {
+            ready,
+            attempts,
+            path,
+        }) => (
+            "yes",
+            ready.as_millis().to_string(),
+            attempts.to_string(),
+            path.as_str(),
+        ),
         None => ("no, told", "-".to_owned(), "3".to_owned(), "-"),
     };
     println!("{one:<18} {other:<18} {input:<6} {theory:<8} {met:<8} {ms:>7} {attempts:>9}  {path}");
@@ -223,7 +321,14 @@ fn special_cases() {
     }
     // Alice's first pings are held back, bob's arrive unasked: her router moves her port, for good.
     lab(&["hold", "home1", "203.0.113.22", "220"]);
-    let clash = report(["plain, held back", "plain"], "open", true, ["alice1", "bob1"], TRACKER).unwrap();
+    let clash = report(
+        ["plain, held back", "plain"],
+        "open",
+        true,
+        ["alice1", "bob1"],
+        TRACKER,
+    )
+    .unwrap();
     assert!(clash.attempts > 1, "there was no port clash to cure");
 
     for loss in ["20", "40"] {
@@ -231,9 +336,17 @@ fn special_cases() {
             lab(&["router", router, "plain", "drop"]);
             lab(&["loss", host, loss]);
         }
-        report([&format!("plain, {loss} % loss"), "plain"], "drop", true, ["alice1", "bob1"], TRACKER);
+        report(
+            [&format!("plain, {loss} % loss"), "plain"],
+            "drop",
+            true,
+            ["alice1", "bob1"],
+            TRACKER,
+        );
     }
-    ["alice1", "bob1"].iter().for_each(|host| lab(&["loss", host, "0"]));
+    ["alice1", "bob1"]
+        .iter()
+        .for_each(|host| lab(&["loss", host, "0"]));
 
     tracker_beside_a_peer();
     a_mapping_is_lost();
@@ -274,10 +387,17 @@ fn an_address_changes(mover_speaks: bool) {
     other.wait_for_news("ready to exchange messages");
     lab(&["move", "pub1", "203.0.113.77"]);
     let moved = Instant::now();
-    let (speaker, listener) = if mover_speaks { (&mut mover, &other) } else { (&mut other, &mover) };
+    let (speaker, listener) = if mover_speaks {
+        (&mut mover, &other)
+    } else {
+        (&mut other, &mover)
+    };
     speaker.say("after the move");
     listener.wait_for_output("after the move");
-    println!("address changed, mover speaks: {mover_speaks}: heard after {} ms", moved.elapsed().as_millis());
+    println!(
+        "address changed, mover speaks: {mover_speaks}: heard after {} ms",
+        moved.elapsed().as_millis()
+    );
     mover.say("/quit");
     assert!(mover.wait().success() && other.wait().success());
     lab(&["move", "pub1", "203.0.113.11"]);
