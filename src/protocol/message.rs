@@ -292,3 +292,150 @@ impl fmt::Display for MessageError {
 }
 
 impl Error for MessageError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::socket::Dice;
+    use crate::protocol::datagram::read_datagram;
+
+    const EVERY_FORM: [&str; 17] = [
+        "REGISTER - 5f0c7a1be2d94863 lobby alice 192.168.1.5:50001",
+        "REGISTER 9b1e0c44d2f7a358 5f0c7a1be2d94863 lobby alice [2001:db8::7]:50001",
+        "COOKIE 9b1e0c44d2f7a358",
+        "WAIT 1/2 203.0.113.7:50001",
+        "PEER 2/2 5f0c7a1be2d94863 alice 203.0.113.7:50001 192.168.1.5:50001",
+        "FULL no place, come back later",
+        "MET 9b1e0c44d2f7a358 5f0c7a1be2d94863 c2d07a93b1e84f56",
+        "LEAVE 9b1e0c44d2f7a358 5f0c7a1be2d94863",
+        "PING lobby c2d07a93b1e84f56 bob",
+        "PONG 5f0c7a1be2d94863 c2d07a93b1e84f56 bob",
+        "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1 hello,  you ",
+        "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 9223372036854775807 ",
+        "PART 5f0c7a1be2d94863 c2d07a93b1e84f56 2 a piece",
+        "END 5f0c7a1be2d94863 c2d07a93b1e84f56 3",
+        "BYE 5f0c7a1be2d94863 c2d07a93b1e84f56 4",
+        "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 5",
+        "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 3-3 5-9",
+    ];
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_read_is_written() {
+        for line in EVERY_FORM {
+            let message: Message = line
+                .parse()
+                .unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(message.to_string(), line);
+            assert_eq!(message.to_string().parse(), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_line_cut_anywhere_is_another_message_or_none() {
+        for line in EVERY_FORM {
+            for end in 0..line.len() {
+                if let Ok(message) = line[..end].parse::<Message>() {
+                    assert_eq!(message.to_string(), line[..end]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_named() {
+        use MessageError::{BadField, MissingField, TooManyFields, UnknownVerb};
+        let table = [
+            ("", UnknownVerb),
+            ("say 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x", UnknownVerb),
+            (" COOKIE x", UnknownVerb),
+            ("COOKIE", MissingField("cookie")),
+            ("COOKIE ", BadField("cookie")),
+            ("COOKIE a b", TooManyFields),
+            ("COOKIE caf\u{e9}", BadField("cookie")),
+            ("LEAVE - 5F0C7A1BE2D94863", BadField("id")),
+            ("LEAVE - 5f0c7a1be2d9486", BadField("id")),
+            ("LEAVE -  5f0c7a1be2d94863", BadField("id")),
+            ("WAIT 1/2 203.0.113.7:0", BadField("public endpoint")),
+            ("WAIT 1/2 203.0.113.7", BadField("public endpoint")),
+            ("WAIT 1 203.0.113.7:50001", BadField("count")),
+            ("WAIT +1/2 203.0.113.7:50001", BadField("count")),
+            ("PING a\u{202e}b c2d07a93b1e84f56 bob", BadField("to")),
+            ("PING lobby c2d07a93b1e84f56", MissingField("name")),
+            (
+                "PING lobby c2d07a93b1e84f56 a-name-of-more-than-thirty-two-bytes",
+                BadField("name"),
+            ),
+            (
+                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1",
+                MissingField("text"),
+            ),
+            (
+                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 01 x",
+                BadField("sequence"),
+            ),
+            (
+                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 9223372036854775808 x",
+                BadField("sequence"),
+            ),
+            (
+                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 -1 x",
+                BadField("sequence"),
+            ),
+            (
+                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x\ny",
+                BadField("text"),
+            ),
+            ("END 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x", TooManyFields),
+            (
+                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 2-3",
+                BadField("range"),
+            ),
+            (
+                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-4",
+                BadField("range"),
+            ),
+            (
+                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-6 4-4",
+                BadField("range"),
+            ),
+            (
+                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5",
+                BadField("range"),
+            ),
+            (
+                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 ",
+                BadField("range"),
+            ),
+        ];
+        for (line, error) in table {
+            assert_eq!(line.parse::<Message>(), Err(error), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_mapped_endpoint_is_ipv4() {
+        let mapped: Message = "WAIT 1/2 [::ffff:203.0.113.7]:50001"
+            .parse()
+            .expect("well formed");
+        assert_eq!(mapped.to_string(), "WAIT 1/2 203.0.113.7:50001");
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut dice = Dice(1);
+        for _ in 0..10_000 {
+            let mut datagram: Vec<u8> = EVERY_FORM[dice.roll() as usize % EVERY_FORM.len()].into();
+            datagram.push(b'\n');
+            for _ in 0..dice.roll() % 8 {
+                let place = dice.roll() as usize % datagram.len();
+                datagram[place] = dice.roll() as u8;
+            }
+            datagram.truncate(dice.roll() as usize % (datagram.len() + 1));
+            for (_, message) in read_datagram(&datagram) {
+                if let Ok(message) = message {
+                    assert_eq!(message.to_string().parse(), Ok(message));
+                }
+            }
+        }
+    }
+}

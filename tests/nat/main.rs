@@ -354,6 +354,73 @@ fn special_cases() {
         an_address_changes(mover_speaks);
     }
     the_tracker_is_restarted();
+    a_lan_without_a_tracker(["alice1", "alice2", "alice1"]); // on a network
+    a_lan_without_a_tracker(["tracker"; 3]); // on one machine, with no way out of it
+    eleven_on_one_machine();
+    both_call_at_once();
+}
+
+fn lan_peer(host: &str, name: &str) -> Program {
+    start(host, env!("CARGO_BIN_EXE_peer"), &["--lan", "--name", name])
+}
+
+fn a_lan_without_a_tracker(hosts: [&str; 3]) {
+    let names = ["a", "b", "c"];
+    let mut peers = vec![lan_peer(hosts[0], "a"), lan_peer(hosts[1], "b")];
+    let started = Instant::now();
+    peers[0].wait_for_news("got b");
+    peers[1].wait_for_news("got a");
+    let met = started.elapsed();
+    assert!(met < Duration::from_secs(4), "{met:?}");
+    peers.push(lan_peer(hosts[2], "c"));
+    peers[0].wait_for_news("got c");
+    peers[1].wait_for_news("got c");
+    for (peer, name) in peers.iter_mut().zip(names) {
+        peer.wait_for_news("ready to exchange messages");
+        peer.say(&format!("{name} is here"));
+    }
+    for (peer, own) in peers.iter().zip(names) {
+        for name in names.iter().filter(|name| **name != own) {
+            peer.wait_for_output(&format!("{name}: {name} is here"));
+        }
+    }
+    println!(
+        "--lan on {hosts:?}: the first two met in {} ms",
+        met.as_millis()
+    );
+}
+
+/// The eleventh has a port that nobody calls, but calls the ten itself.
+fn eleven_on_one_machine() {
+    let mut peers: Vec<Program> = (0..11)
+        .map(|number| lan_peer("pub1", &format!("p{number}")))
+        .collect();
+    for number in 0..10 {
+        peers[10].wait_for_news(&format!("got p{number}"));
+        peers[number].wait_for_news("got p10");
+    }
+    peers[10].say("to all ten");
+    for peer in &peers[..10] {
+        peer.wait_for_output("p10: to all ten");
+    }
+    println!("--lan with eleven peers on one machine: the eleventh has met all ten");
+}
+
+fn both_call_at_once() {
+    let call = |host: &str, other: &str| {
+        start(
+            host,
+            env!("CARGO_BIN_EXE_peer"),
+            &["--direct", other, "--name", host],
+        )
+    };
+    let mut first = call("pub1", "203.0.113.12:50001");
+    first.wait_for_news("nobody answers at 203.0.113.12:50001 yet");
+    let mut second = call("pub2", "203.0.113.11:50001");
+    first.wait_for_news("ready to exchange messages");
+    second.wait_for_news("ready to exchange messages");
+    talk(&mut first, &mut second, ["pub1", "pub2"]);
+    println!("--direct, both calling each other: met and talked");
 }
 
 /// The one beside the tracker is seen at 127.0.0.1, which is of no use to the other.
