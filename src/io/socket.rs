@@ -39,6 +39,7 @@ pub struct Harm {
 /// A UDP socket. All its methods take `&self`: any thread may send.
 pub struct Socket {
     current: RwLock<Arc<UdpSocket>>,
+    is_ipv6: bool,
     started: Instant,
     trace: Option<Trace>,
     harm: Option<Mutex<Harmer>>,
@@ -76,6 +77,7 @@ impl Socket {
         };
         let is_harmed = harm.loss > 0 || harm.duplicate > 0 || harm.reorder > 0;
         Ok(Self {
+            is_ipv6: socket.local_addr()?.is_ipv6(),
             current: RwLock::new(Arc::new(socket)),
             started: Instant::now(),
             trace,
@@ -219,11 +221,9 @@ impl Socket {
     fn send_now(&self, transmit: &Transmit) {
         self.show("->", transmit.destination, &transmit.datagram);
         let socket = self.current();
-        let destination = match (transmit.destination, socket.local_addr()) {
-            (SocketAddr::V4(v4), Ok(SocketAddr::V6(_))) => {
-                (v4.ip().to_ipv6_mapped(), v4.port()).into()
-            }
-            (destination, _) => destination,
+        let destination = match transmit.destination {
+            SocketAddr::V4(v4) if self.is_ipv6 => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+            destination => destination,
         };
         _ = socket.send_to(&transmit.datagram, destination);
     }

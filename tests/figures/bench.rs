@@ -545,18 +545,16 @@ fn rooms() {
             ]))
         })
         .collect();
-    loop {
-        peers[0]
-            .child
-            .stdin
-            .as_mut()
-            .unwrap()
-            .write_all(b"@p7 ping\n")
-            .unwrap();
-        if peers[7].line() == "p0: @p7 ping\n" {
-            break;
-        }
+    let mut last = peers.pop().unwrap();
+    let hears = thread::spawn(move || {
+        last.line();
+        last
+    });
+    while !hears.is_finished() {
+        peers[0].say("@p7 are you there?"); // until p7 is there, this goes to all who are
+        thread::sleep(Duration::from_millis(1));
     }
+    peers.push(hears.join().unwrap());
     println!(
         "a room of eight, from its start to a line from the first to the last: {:?}",
         begin.elapsed()
