@@ -5,9 +5,9 @@
 //!
 //! | step | question | where |
 //! | --- | --- | --- |
-//! | Meet | who is out there, and at what address? | [`protocol::tracker`], [`protocol::registration`] |
-//! | Reach | does a datagram get through, both ways? | [`protocol::link`] |
-//! | Talk | did you get it, once, in order? | [`protocol::delivery`], [`protocol::congestion`] |
+//! | Meet | who is out there, and at what address? | [`protocol::tracker`], [`protocol::registration`], [`protocol::calls`] |
+//! | Reach | does a datagram get through, both ways? | [`protocol::path`] |
+//! | Talk | did you get it, once, in order? | [`protocol::delivery`], [`protocol::sender`], [`protocol::congestion`] |
 //! | Part | are you still there? | [`protocol::link`] |
 //!
 //! Read [`protocol::message`] first: it is the whole wire on one page. Then follow the four steps,
@@ -38,8 +38,10 @@ pub mod protocol {
     pub mod field;
     pub mod link;
     pub mod message;
+    pub mod path;
     pub mod peer;
     pub mod registration;
+    pub mod sender;
     pub mod tracker;
 }
 

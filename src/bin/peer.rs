@@ -594,9 +594,12 @@ fn describe(link: &Link, now: Instant) -> String {
     let round_trip = sender.round_trip.smoothed().map_or("-".to_owned(), |time| {
         format!("{:.1} ms", time.as_secs_f64() * 1e3)
     });
-    let silent = link.last_heard().map_or("never heard".to_owned(), |when| {
-        format!("silent for {:.1} s", (now - when).as_secs_f64())
-    });
+    let silent = link
+        .path()
+        .last_heard()
+        .map_or("never heard".to_owned(), |when| {
+            format!("silent for {:.1} s", (now - when).as_secs_f64())
+        });
     let unacknowledged = sender.unacknowledged();
     format!(
         "{name}  {id}  {address}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}"

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use super::terminal::printable;
-use crate::protocol::delivery::Slowness;
-use crate::protocol::link::{self, ATTEMPTS, Failure, is_local};
+use crate::protocol::link::{self, Failure};
+use crate::protocol::path::{ATTEMPTS, is_local};
 use crate::protocol::peer::Event;
 use crate::protocol::registration;
+use crate::protocol::sender::Slowness;
 
 /// Puts events into words, and remembers what need not be said twice.
 #[derive(Debug, Default)]

@@ -1,53 +1,27 @@
-//! Reach and Part: one remote peer, from its introduction to its end.
+//! One remote peer, from its introduction to its end: the way to it, what is said, and Part.
 //!
 //! ```text
-//!            candidates             PONG, or anything              BYE, 20 s of silence,
-//!            are pinged             that proves we were heard      a line too long
-//!  introduced -----> Reaching -------------------------> Reached -----------------> over
-//!                     |    ^                              |   ^
-//!          3 s: next  +----+ attempt, 3 at most           +---+ the path moves
+//!              Path                    Sender, Receiver
+//!  introduced ------> reached, talking -----------------> parted
+//!                        |                                  END and END, or BYE from one side,
+//!                        |                                  and everything acknowledged
+//!                        +--> over: 20 s of silence, or a line too long
 //! ```
-//!
-//! Hole punching (RFC 5128 section 3.3): both sides ping every address at which the other may be.
-//! Our own ping opens our router for what comes from there; the first one answered is the path.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::datagram::Outbox;
-use super::delivery::{Received, Receiver, Sender, Slowness};
+use super::delivery::{Received, Receiver};
 use super::field::{Id, Name};
-use super::message::{Body, Message};
-
-/// Between two rounds of pings to all candidates.
-const PING_INTERVAL: Duration = Duration::from_millis(100);
-
-/// An attempt to reach someone; after it, a fresh socket may do better.
-const ATTEMPT: Duration = Duration::from_secs(3);
-
-/// How many attempts are made.
-pub const ATTEMPTS: u32 = 3;
-
-/// Addresses at which someone is pinged, at most.
-const MAX_CANDIDATES: usize = 8;
-
-/// After so long a silence, PING: RFC 7675 section 5.1 checks consent about as often, and many
-/// routers forget a mapping after 30 s (RFC 9000 section 10.1.2).
-const QUIET: Duration = Duration::from_secs(5);
-
-/// Between keepalives, while nothing is heard.
-const KEEPALIVE: Duration = Duration::from_secs(1);
+use super::message::Body;
+use super::path::{ATTEMPTS, Path};
+use super::sender::{Sender, Slowness};
 
 /// After so long a silence, or without any acknowledgement of what was sent, the peer is gone.
 const GONE: Duration = Duration::from_secs(20);
-
-/// A path moves only when nothing has come the old way for so long.
-const OLD_PATH_SILENT: Duration = Duration::from_millis(500);
-
-/// So long is a new address pinged before it is given up.
-const MOVE: Duration = Duration::from_secs(3);
 
 /// Whoever is done repeats its last acknowledgement for so long: it may have been lost.
 const LINGER: Duration = Duration::from_millis(700);
@@ -118,29 +92,6 @@ enum Side {
 }
 
 #[derive(Debug)]
-enum Path {
-    Reaching {
-        since: Instant,
-        attempt: u32,
-        next_ping: Instant,
-    },
-    Reached {
-        endpoint: SocketAddr,
-        last_heard_there: Instant,
-        next_keepalive: Instant,
-        moving: Option<Moving>,
-    },
-}
-
-/// A new address that is tried while the link goes on.
-#[derive(Debug)]
-struct Moving {
-    endpoint: SocketAddr,
-    until: Instant,
-    next_ping: Instant,
-}
-
-#[derive(Debug)]
 struct Linger {
     until: Instant,
     next_acknowledgement: Instant,
@@ -149,16 +100,10 @@ struct Linger {
 /// One remote peer.
 #[derive(Debug)]
 pub struct Link {
-    us: (Id, Name),
+    us: Id,
     id: Id,
     name: Name,
-    public: SocketAddr,
     path: Path,
-    candidates: Vec<SocketAddr>,
-    tried: BTreeSet<SocketAddr>,
-    /// When each address was first pinged since it last answered.
-    pings: Vec<(SocketAddr, Instant)>,
-    last_heard: Option<Instant>,
     sender: Sender,
     receiver: Receiver,
     /// Where an acknowledgement is owed.
@@ -174,29 +119,13 @@ pub struct Link {
 }
 
 impl Link {
-    /// A peer that a tracker has introduced.
-    pub fn introduced(
-        us: (Id, Name),
-        id: Id,
-        name: Name,
-        public: SocketAddr,
-        now: Instant,
-    ) -> Self {
-        let path = Path::Reaching {
-            since: now,
-            attempt: 1,
-            next_ping: now + PING_INTERVAL,
-        };
-        let mut link = Self {
-            us,
+    /// A peer that is said to be at `endpoint`.
+    pub fn new(us: (Id, Name), id: Id, name: Name, endpoint: SocketAddr, now: Instant) -> Self {
+        Self {
+            us: us.0,
             id,
             name,
-            public,
-            path,
-            candidates: Vec::new(),
-            tried: BTreeSet::new(),
-            pings: Vec::new(),
-            last_heard: None,
+            path: Path::new(us, id, endpoint, now),
             sender: Sender::new(id, us.0),
             receiver: Receiver::default(),
             acknowledge: None,
@@ -206,10 +135,8 @@ impl Link {
             linger: None,
             closed: false,
             ending: None,
-            events: VecDeque::new(),
-        };
-        link.events.push_back(Event::Introduced(public));
-        link
+            events: VecDeque::from([Event::Introduced(endpoint)]),
+        }
     }
 
     /// Their id.
@@ -220,14 +147,6 @@ impl Link {
     /// Their name.
     pub fn name(&self) -> Name {
         self.name
-    }
-
-    /// Where they are, once they are reached.
-    pub fn endpoint(&self) -> Option<SocketAddr> {
-        match self.path {
-            Path::Reached { endpoint, .. } => Some(endpoint),
-            Path::Reaching { .. } => None,
-        }
     }
 
     /// Whether they are reached and listen.
@@ -255,12 +174,17 @@ impl Link {
         &self.sender
     }
 
-    /// When they were last heard.
-    pub fn last_heard(&self) -> Option<Instant> {
-        self.last_heard
+    /// The way to them.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Pings where the tracker says they are; called again when it says so again.
+    /// Where they are, once they are reached.
+    pub fn endpoint(&self) -> Option<SocketAddr> {
+        self.path.endpoint()
+    }
+
+    /// The tracker says where they are; called again when it says so again.
     pub fn introduce(
         &mut self,
         public: SocketAddr,
@@ -268,27 +192,10 @@ impl Link {
         now: Instant,
         outbox: &mut Outbox,
     ) {
-        let reached = self.endpoint();
-        if public != self.public && reached.is_none() {
-            self.candidates.clear(); // they have a fresh socket: nobody listens at the old addresses
-        }
-        self.public = public;
-        for candidate in [
-            Some(public),
-            Some(private).filter(|endpoint| is_local(endpoint.ip())),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            let is_new = self.add_candidate(candidate, now, outbox);
-            if is_new && reached.is_some() {
-                self.try_moving(candidate, now);
-            }
-        }
+        self.path.introduce(public, private, now, outbox);
     }
 
-    /// Takes in a PING: it proves nothing, but shows where its sender can be reached. One that called for the
-    /// whole room is no sign that a path has moved.
+    /// Takes in a PING, for us or for our whole room.
     pub fn handle_ping(
         &mut self,
         source: SocketAddr,
@@ -296,45 +203,13 @@ impl Link {
         now: Instant,
         outbox: &mut Outbox,
     ) {
-        let (from, name) = self.us;
-        outbox.push(
-            source,
-            &Message::Pong {
-                to: self.id,
-                from,
-                name,
-            },
-        );
-        if self.endpoint().is_some() {
-            self.note_heard(source, for_us, now);
-        } else {
-            self.last_heard = Some(now);
-            self.add_candidate(source, now, outbox);
-        }
+        self.path.handle_ping(source, for_us, now, outbox);
     }
 
-    /// Takes in a PONG: datagrams go both ways between us and `source`.
+    /// Takes in a PONG.
     pub fn handle_pong(&mut self, source: SocketAddr, now: Instant) {
-        if let Some(index) = self
-            .pings
-            .iter()
-            .position(|(endpoint, _)| *endpoint == source)
-        {
-            let (_, sent) = self.pings.swap_remove(index);
-            self.sender.round_trip.seed(now - sent);
-        }
-        if let Path::Reached {
-            endpoint,
-            last_heard_there,
-            moving,
-            ..
-        } = &mut self.path
-            && moving
-                .as_ref()
-                .is_some_and(|moving| moving.endpoint == source)
-            && *last_heard_there + OLD_PATH_SILENT <= now
-        {
-            (*endpoint, *moving) = (source, None);
+        if let Some(sample) = self.path.handle_pong(source, now) {
+            self.sender.round_trip.seed(sample);
         }
         self.note_heard(source, false, now);
     }
@@ -390,27 +265,47 @@ impl Link {
 
     /// Our socket is a fresh one: waits for the next introduction.
     pub fn restart(&mut self, now: Instant) {
-        if let Path::Reaching {
-            since, next_ping, ..
-        } = &mut self.path
-        {
-            (*since, *next_ping) = (now, now + PING_INTERVAL);
-            self.candidates.clear();
-            self.pings.clear();
-        }
+        self.path.restart(now);
     }
 
     /// Does what it is time for; harmless when early.
     pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
-        match self.path {
-            Path::Reaching { .. } => self.keep_reaching(now, outbox),
-            Path::Reached { endpoint, .. } => {
-                self.sender.handle_timeout(endpoint, outbox, now);
-                self.keep_alive(now, outbox);
+        match self.path.handle_timeout(now, outbox) {
+            Some(attempt) if attempt > ATTEMPTS => self.give_up(),
+            Some(attempt) => self.events.push_back(Event::NextAttempt(attempt)),
+            None => {}
+        }
+        if let Some(endpoint) = self.endpoint() {
+            self.sender.handle_timeout(endpoint, outbox, now);
+            if self.gone_time().is_some_and(|when| when <= now) {
+                self.ending = Some(Ending::Gone);
+                self.events
+                    .push_back(Event::Gone(self.sender.unacknowledged()));
             }
         }
         self.events
             .extend(self.sender.poll_slowness(now).map(Event::Slow));
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let reached = self
+            .endpoint()
+            .map(|_| [self.gone_time(), self.sender.poll_timeout()]);
+        let linger = self.linger.as_ref().filter(|_| !self.closed);
+        let linger = linger.map(|linger| linger.next_acknowledgement.min(linger.until));
+        let last_words = self.last_words.filter(|_| self.linger.is_none());
+        let others = [
+            Some(self.path.poll_timeout()),
+            linger,
+            last_words,
+            self.sender.slowness_time(),
+        ];
+        others
+            .into_iter()
+            .chain(reached.into_iter().flatten())
+            .flatten()
+            .min()
     }
 
     /// Lets out what has become due: the acknowledgement first, so that lines can travel with it.
@@ -419,7 +314,7 @@ impl Link {
         if let Some(destination) = self.acknowledge.take() {
             outbox.push(
                 destination,
-                &self.receiver.acknowledgement(self.id, self.us.0),
+                &self.receiver.acknowledgement(self.id, self.us),
             );
         }
         if let Some(endpoint) = self.endpoint() {
@@ -427,199 +322,31 @@ impl Link {
         }
     }
 
-    /// When to call [`Self::handle_timeout`].
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let path = match &self.path {
-            Path::Reaching {
-                since, next_ping, ..
-            } => vec![*next_ping, *since + ATTEMPT],
-            Path::Reached {
-                next_keepalive,
-                moving,
-                ..
-            } => {
-                let moving = moving
-                    .as_ref()
-                    .map(|moving| moving.next_ping.min(moving.until));
-                let gone = self.gone_time();
-                let quiet = self.quiet_time().max(*next_keepalive);
-                [Some(quiet), gone, moving, self.sender.poll_timeout()]
-                    .into_iter()
-                    .flatten()
-                    .collect()
-            }
-        };
-        let linger = self.linger.as_ref().filter(|_| !self.closed);
-        let linger = linger.map(|linger| linger.next_acknowledgement.min(linger.until));
-        let last_words = self.last_words.filter(|_| self.linger.is_none());
-        path.into_iter()
-            .chain(linger)
-            .chain(last_words)
-            .chain(self.sender.slowness_time())
-            .min()
-    }
-
     /// The next thing to tell.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    fn add_candidate(&mut self, candidate: SocketAddr, now: Instant, outbox: &mut Outbox) -> bool {
-        let useless = candidate.ip().is_unspecified() || candidate.ip().is_multicast();
-        let is_new = !useless
-            && !self.candidates.contains(&candidate)
-            && self.candidates.len() < MAX_CANDIDATES;
-        if is_new {
-            self.candidates.push(candidate);
-            if self.endpoint().is_none() {
-                self.ping(candidate, now, outbox);
-            }
-        }
-        is_new
-    }
-
-    fn ping(&mut self, destination: SocketAddr, now: Instant, outbox: &mut Outbox) {
-        if self.endpoint().is_none() && self.tried.len() < MAX_CANDIDATES * ATTEMPTS as usize {
-            self.tried.insert(destination);
-        }
-        if self
-            .pings
-            .iter()
-            .all(|(endpoint, _)| *endpoint != destination)
-        {
-            self.pings.truncate(MAX_CANDIDATES);
-            self.pings.push((destination, now));
-        }
-        let (from, name) = self.us;
-        outbox.push(
-            destination,
-            &Message::Ping {
-                to: self.id.into(),
-                from,
-                name,
-            },
-        );
-    }
-
-    fn keep_reaching(&mut self, now: Instant, outbox: &mut Outbox) {
-        let Path::Reaching {
-            since,
-            attempt,
-            next_ping,
-        } = &mut self.path
-        else {
-            return;
-        };
-        if *since + ATTEMPT <= now {
-            (*since, *attempt) = (now, *attempt + 1);
-            let next = *attempt;
-            if next > ATTEMPTS {
-                return self.give_up();
-            }
-            self.events.push_back(Event::NextAttempt(next));
-        } else if *next_ping <= now {
-            *next_ping = now + PING_INTERVAL;
-            for candidate in self.candidates.clone() {
-                self.ping(candidate, now, outbox);
-            }
+    fn note_heard(&mut self, source: SocketAddr, may_have_moved: bool, now: Instant) {
+        if self.path.note_heard(source, may_have_moved, now) {
+            self.events.push_back(Event::Reached(source));
         }
     }
 
     fn give_up(&mut self) {
         self.ending = Some(Ending::Unreachable);
         self.events.push_back(Event::Unreachable(Failure {
-            tried: self.tried.iter().copied().collect(),
-            public: self.public,
-            heard: self.last_heard.is_some(),
+            tried: self.path.tried(),
+            public: self.path.public(),
+            heard: self.path.last_heard().is_some(),
             unacknowledged: self.sender.unacknowledged(),
             ours: None,
         }));
     }
 
-    /// They have heard us, and we hear them from `source`. A message of their own from a new address may mean
-    /// that they have moved there.
-    fn note_heard(&mut self, source: SocketAddr, may_have_moved: bool, now: Instant) {
-        self.last_heard = Some(now);
-        match &mut self.path {
-            Path::Reaching { .. } => {
-                self.path = Path::Reached {
-                    endpoint: source,
-                    last_heard_there: now,
-                    next_keepalive: now,
-                    moving: None,
-                };
-                self.events.push_back(Event::Reached(source));
-            }
-            Path::Reached {
-                endpoint,
-                last_heard_there,
-                ..
-            } if *endpoint == source => *last_heard_there = now,
-            Path::Reached {
-                last_heard_there, ..
-            } => {
-                // While both sides still ping all candidates, they hear each other at several addresses.
-                let is_settling =
-                    self.candidates.contains(&source) && *last_heard_there + OLD_PATH_SILENT > now;
-                if may_have_moved && !is_settling {
-                    self.try_moving(source, now);
-                }
-            }
-        }
-    }
-
-    fn try_moving(&mut self, to: SocketAddr, now: Instant) {
-        if let Path::Reached { moving, .. } = &mut self.path
-            && moving.as_ref().is_none_or(|moving| moving.endpoint != to)
-        {
-            *moving = Some(Moving {
-                endpoint: to,
-                until: now + MOVE,
-                next_ping: now,
-            });
-        }
-    }
-
-    fn keep_alive(&mut self, now: Instant, outbox: &mut Outbox) {
-        if self.gone_time().is_some_and(|when| when <= now) {
-            self.ending = Some(Ending::Gone);
-            return self
-                .events
-                .push_back(Event::Gone(self.sender.unacknowledged()));
-        }
-        let quiet = self.quiet_time();
-        let Path::Reached {
-            endpoint,
-            next_keepalive,
-            moving,
-            ..
-        } = &mut self.path
-        else {
-            return;
-        };
-        let keepalive = (quiet.max(*next_keepalive) <= now).then_some(*endpoint);
-        if keepalive.is_some() {
-            *next_keepalive = now + KEEPALIVE;
-        }
-        moving.take_if(|moving| moving.until <= now);
-        let new_path = moving
-            .as_mut()
-            .filter(|moving| moving.next_ping <= now)
-            .map(|moving| {
-                moving.next_ping = now + PING_INTERVAL;
-                moving.endpoint
-            });
-        for destination in keepalive.into_iter().chain(new_path) {
-            self.ping(destination, now, outbox);
-        }
-    }
-
-    fn quiet_time(&self) -> Instant {
-        self.last_heard.expect("reached, so heard") + QUIET
-    }
-
     fn gone_time(&self) -> Option<Instant> {
-        self.last_heard
+        self.path
+            .last_heard()
             .into_iter()
             .chain(self.sender.stalled_since())
             .min()
@@ -684,19 +411,6 @@ impl Link {
         } else if linger.next_acknowledgement <= now {
             linger.next_acknowledgement = now + LINGER_INTERVAL;
             self.acknowledge = self.endpoint();
-        }
-    }
-}
-
-/// Whether an address is one that only a home, a laboratory or this machine knows: RFC 1918, RFC 4193, link-local
-/// and loopback. Anything else that somebody calls private is not worth a datagram.
-pub fn is_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            address.is_private() || address.is_loopback() || address.is_link_local()
-        }
-        IpAddr::V6(address) => {
-            address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()
         }
     }
 }

@@ -438,7 +438,7 @@ impl Peer {
             return;
         }
         self.met += 1;
-        let mut link = Link::introduced((self.id, self.name), id, name, endpoint, now);
+        let mut link = Link::new((self.id, self.name), id, name, endpoint, now);
         if self.stage == Stage::Ended {
             link.end(now);
         }
