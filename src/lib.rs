@@ -47,6 +47,7 @@ pub mod protocol {
 
 /// Everything that touches the world.
 pub mod io {
+    pub mod arguments;
     pub mod keyboard;
     pub mod news;
     pub mod socket;

@@ -5,86 +5,27 @@
 //! receiver thread  receive   ->  lock, handle, unlock  ->  send, print; ends the process
 //! ```
 
-use std::collections::hash_map::RandomState;
 use std::error::Error;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, stdin};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::{ExitCode, exit};
-use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use p2p_chat::io::arguments::{Arguments, host_and_port};
 use p2p_chat::io::keyboard::{HELP, Input, Typed, read_line, understand};
-use p2p_chat::io::news::News;
-use p2p_chat::io::socket::{Arrival, Buffer, Harm, Socket, Trace, resolve};
+use p2p_chat::io::news::{News, describe};
+use p2p_chat::io::socket::{Arrival, Buffer, Socket, resolve};
 use p2p_chat::io::terminal::{Terminal, printable};
-use p2p_chat::protocol::calls::PORTS;
 use p2p_chat::protocol::datagram::{MAX_DATAGRAM, Transmit};
 use p2p_chat::protocol::delivery::MAX_LINE;
-use p2p_chat::protocol::field::{Id, Name};
-use p2p_chat::protocol::link::{self, Link};
+use p2p_chat::protocol::field::Id;
+use p2p_chat::protocol::link;
 use p2p_chat::protocol::peer::{Event, Meeting, NotFound, Peer, Settings};
 use p2p_chat::protocol::registration;
-
-/// Meets another peer through a tracker, then talks straight to it.
-#[derive(Parser)]
-#[command(
-    version,
-    after_help = "Examples:
-  peer                                    meet through the tracker on this machine
-  peer --tracker 192.0.2.10:55555         meet through a tracker elsewhere
-  peer --lan --name alice                 meet everyone on this network, without a tracker
-  peer --direct                           wait to be called
-  peer --direct 192.168.1.7:50001         call a peer that waits"
-)]
-struct Arguments {
-    /// The tracker to meet at; its name is resolved again while it is silent
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:55555", value_parser = host_and_port)]
-    tracker: String,
-
-    /// Meet everyone on this network and this machine, without a tracker
-    #[arg(long, conflicts_with_all = ["tracker", "direct"])]
-    lan: bool,
-
-    /// Meet without a tracker: wait to be called, and call these endpoints
-    #[arg(long, value_name = "ENDPOINT", num_args = 0.., conflicts_with = "tracker", value_parser = host_and_port)]
-    direct: Option<Vec<String>>,
-
-    /// The address to send from [default: the first free port of 50001 to 50010, on every address]
-    #[arg(long, value_name = "ADDRESS")]
-    bind: Option<Bind>,
-
-    /// What the others call you: 1 to 32 bytes, no spaces
-    #[arg(long, default_value = "peer")]
-    name: Name,
-
-    /// Only peers of one room meet
-    #[arg(long, default_value = "lobby")]
-    room: Name,
-
-    /// Show every message on stderr: -> sent, <- received, -x lost on purpose, <? not understood
-    #[arg(long)]
-    trace: bool,
-
-    /// Lose so many percent of the datagrams that are sent, to see what happens
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
-    loss: u8,
-
-    /// Send so many percent of them twice
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
-    duplicate: u8,
-
-    /// Let so many percent of them leave after the next one
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
-    reorder: u8,
-
-    /// Make the same choices of what to lose, send twice or reorder [default: others each time]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-}
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -101,12 +42,9 @@ enum Never {}
 
 fn run(arguments: &Arguments) -> Result<Never, Box<dyn Error>> {
     let terminal = Arc::new(Terminal::default());
-    let wants_ipv6 = arguments
-        .bind
-        .as_ref()
-        .map(|Bind(addresses)| addresses[0].is_ipv6());
-    let meeting = meeting(arguments, wants_ipv6)?;
-    let socket = open_socket(arguments, &meeting, &terminal)?;
+    let meeting = arguments.meeting()?;
+    let screen = terminal.clone();
+    let socket = arguments.open_socket(&meeting, Box::new(move |lines| screen.news(lines)))?;
     let is_ipv6 = socket.local_addr()?.is_ipv6();
     let settings = Settings {
         id: Id(RandomState::new().hash_one(Instant::now())),
@@ -119,7 +57,7 @@ fn run(arguments: &Arguments) -> Result<Never, Box<dyn Error>> {
         Meeting::Tracker(_) => {}
         Meeting::Lan => terminal.news("Calling everyone on this network, waiting for peer..."),
         Meeting::Direct(_) => {
-            terminal.news(&format!("Waiting to be called at {}", settings.private))
+            terminal.news(&format!("Waiting to be called at {}", settings.private));
         }
     }
     let conversation = Arc::new(Conversation {
@@ -128,6 +66,7 @@ fn run(arguments: &Arguments) -> Result<Never, Box<dyn Error>> {
             receiver_sleeps_until: None,
             keyboard_waits: false,
             last_said: None,
+            failed: false,
         }),
         changed: Condvar::new(),
         socket,
@@ -150,100 +89,6 @@ fn run(arguments: &Arguments) -> Result<Never, Box<dyn Error>> {
     }
 }
 
-fn meeting(arguments: &Arguments, wants_ipv6: Option<bool>) -> Result<Meeting, String> {
-    match &arguments.direct {
-        _ if arguments.lan => Ok(Meeting::Lan),
-        Some(endpoints) => {
-            let endpoints = endpoints
-                .iter()
-                .map(|endpoint| resolve(endpoint, wants_ipv6.or(Some(false))));
-            Ok(Meeting::Direct(endpoints.collect::<Result<_, _>>()?))
-        }
-        None => Ok(Meeting::Tracker(resolve(
-            &arguments.tracker,
-            wants_ipv6.or(Some(false)),
-        )?)),
-    }
-}
-
-fn open_socket(
-    arguments: &Arguments,
-    meeting: &Meeting,
-    terminal: &Arc<Terminal>,
-) -> Result<Socket, String> {
-    let towards_ipv6 = match meeting {
-        Meeting::Tracker(tracker) => tracker.is_ipv6(),
-        Meeting::Direct(endpoints) => endpoints.iter().any(SocketAddr::is_ipv6),
-        Meeting::Lan => false,
-    };
-    let everywhere: IpAddr = match towards_ipv6 {
-        true => Ipv6Addr::UNSPECIFIED.into(),
-        false => Ipv4Addr::UNSPECIFIED.into(),
-    };
-    let Bind(addresses) = arguments.bind.clone().unwrap_or_else(|| everywhere.into());
-    let trace = arguments.trace.then(|| {
-        let terminal = terminal.clone();
-        Box::new(move |lines: &str| terminal.news(lines)) as Trace
-    });
-    let Arguments {
-        loss,
-        duplicate,
-        reorder,
-        seed,
-        ..
-    } = *arguments;
-    let harm = Harm {
-        loss,
-        duplicate,
-        reorder,
-        seed: seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
-    };
-    let socket = Socket::bind(&addresses, trace, harm).map_err(|error| {
-        let address = addresses[0];
-        format!("cannot bind to {address}: {error} (is another program using it? without --bind, a free port is found)")
-    })?;
-    if *meeting == Meeting::Lan {
-        socket.allow_broadcast();
-    }
-    Ok(socket)
-}
-
-/// Addresses to bind to, the first free one of them.
-#[derive(Debug, Clone)]
-struct Bind(Vec<SocketAddr>);
-
-impl From<IpAddr> for Bind {
-    /// std cannot share a port: peers on one machine take one each of the range, or any other.
-    fn from(ip: IpAddr) -> Self {
-        Self(PORTS.chain([0]).map(|port| (ip, port).into()).collect())
-    }
-}
-
-impl FromStr for Bind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let endpoint = text
-            .parse()
-            .map(|endpoint: SocketAddr| Self(vec![endpoint]));
-        let address = || text.parse().map(|ip: IpAddr| ip.into());
-        endpoint
-            .or_else(|_| address())
-            .map_err(|_| "write ADDRESS:PORT or ADDRESS, for example 0.0.0.0:50009".to_owned())
-    }
-}
-
-fn host_and_port(text: &str) -> Result<String, String> {
-    let port = text
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.is_empty())
-        .map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(1..)) => Ok(text.to_owned()),
-        _ => Err("write HOST:PORT, for example 192.0.2.10:55555".to_owned()),
-    }
-}
-
 /// What both threads share. Nothing is printed and nothing blocks while the state is locked.
 struct Conversation {
     state: Mutex<State>,
@@ -261,6 +106,8 @@ struct State {
     receiver_sleeps_until: Option<Instant>,
     keyboard_waits: bool,
     last_said: Option<Instant>,
+    /// A line from a pipe could not be said.
+    failed: bool,
 }
 
 /// While somebody types or pipes lines, the receiver sleeps no longer than this: its deadlines come
@@ -274,6 +121,15 @@ const LATENESS: Duration = Duration::from_millis(10);
 /// How often a silent tracker's name is resolved again.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// What a turn of the machine has brought.
+struct Turn {
+    events: Vec<Event>,
+    /// Whether the conversation has ended, and well.
+    outcome: Option<bool>,
+    /// When the next turn is due.
+    deadline: Option<Instant>,
+}
+
 // The receiver thread.
 impl Conversation {
     fn receive_until_over(self: &Arc<Self>) -> std::io::Error {
@@ -281,11 +137,16 @@ impl Conversation {
         let mut news = News::default();
         let mut arrival = Arrival::Nothing;
         loop {
-            let (events, outcome, deadline) = self.handle(&arrival, &buffer);
-            self.report(events, &mut news);
-            if let Some(ended_well) = outcome {
+            let turn = self.handle(&arrival, &buffer);
+            let has_acted = self.report(turn.events, &mut news);
+            if let Some(ended_well) = turn.outcome {
+                self.terminal.leave();
                 exit(if ended_well { 0 } else { 1 });
             }
+            let deadline = turn
+                .deadline
+                .filter(|_| !has_acted)
+                .or(has_acted.then(Instant::now));
             arrival = match self.socket.receive(&mut buffer, deadline) {
                 Ok(arrival) => arrival,
                 Err(error) => return error,
@@ -294,11 +155,7 @@ impl Conversation {
     }
 
     /// One turn of the machine: what arrived goes in, and what comes out is sent.
-    fn handle(
-        &self,
-        arrival: &Arrival,
-        buffer: &Buffer,
-    ) -> (Vec<Event>, Option<bool>, Option<Instant>) {
+    fn handle(&self, arrival: &Arrival, buffer: &Buffer) -> Turn {
         let mut state = self.lock();
         let now = Instant::now();
         if let Arrival::Datagram(source, length) = *arrival {
@@ -309,7 +166,10 @@ impl Conversation {
         }
         let transmits = drain(&mut state.peer);
         let events: Vec<Event> = std::iter::from_fn(|| state.peer.poll_event()).collect();
-        let outcome = state.peer.outcome();
+        let outcome = state
+            .peer
+            .outcome()
+            .map(|ended_well| ended_well && !state.failed);
         if state.keyboard_waits && self.may_say(&state.peer) {
             self.changed.notify_one();
         }
@@ -328,11 +188,17 @@ impl Conversation {
         state.receiver_sleeps_until = deadline;
         drop(state);
         self.send(transmits, now);
-        (events, outcome, deadline)
+        Turn {
+            events,
+            outcome,
+            deadline,
+        }
     }
 
-    fn report(self: &Arc<Self>, events: Vec<Event>, news: &mut News) {
+    /// Tells the person; true where that has set the machine going again.
+    fn report(self: &Arc<Self>, events: Vec<Event>, news: &mut News) -> bool {
         let mut chat = Vec::new();
+        let mut has_acted = false;
         for event in events {
             if let Event::Link {
                 name,
@@ -343,38 +209,41 @@ impl Conversation {
                 chat.push(format!("{name}: {}", printable(line)));
                 continue;
             }
-            self.show_chat(&mut chat);
+            has_acted |= self.show_chat(&mut chat);
             if let Some(text) = news.tell(&event) {
                 self.terminal.news(&text);
             }
             match event {
-                Event::FreshSocket => self.take_fresh_socket(),
+                Event::FreshSocket => has_acted |= self.take_fresh_socket(),
                 Event::Registration(registration::Event::TrackerSilent(_)) => self.resolve_again(),
                 Event::Link {
                     event: link::Event::Reached(_),
                     ..
-                } => _ = self.terminal.first_prompt(),
+                } => self.terminal.first_prompt(),
                 _ => {}
             }
         }
-        self.show_chat(&mut chat);
+        self.show_chat(&mut chat) || has_acted
     }
 
-    /// A stdout that is closed ends the conversation, quietly, as with any Unix tool.
-    fn show_chat(&self, chat: &mut Vec<String>) {
-        if !chat.is_empty() && self.terminal.chat(chat).is_err() {
+    /// A stdout that is closed ends the conversation, quietly, as with any Unix tool: then true.
+    fn show_chat(&self, chat: &mut Vec<String>) -> bool {
+        let is_closed = !chat.is_empty() && self.terminal.chat(chat).is_err();
+        if is_closed {
             self.lock().peer.leave(Instant::now());
         }
         chat.clear();
+        is_closed
     }
 
-    fn take_fresh_socket(&self) {
-        if self.socket.replace().is_ok() {
+    fn take_fresh_socket(&self) -> bool {
+        let is_fresh = self.socket.replace().is_ok();
+        if is_fresh {
             let private = self.socket.private_endpoint();
-            self.lock()
-                .peer
-                .handle_fresh_socket(private, Instant::now());
+            let mut state = self.lock();
+            state.peer.handle_fresh_socket(private, Instant::now());
         }
+        is_fresh
     }
 
     /// The tracker's name may have another address by now. To ask may take long: a thread of its own does.
@@ -384,11 +253,13 @@ impl Conversation {
         }
         let conversation = self.clone();
         thread::spawn(move || {
-            while let Ok(address) = resolve(&conversation.tracker, Some(conversation.is_ipv6)) {
-                match conversation.lock().peer.registration() {
-                    Some(registration) if registration.is_silent() => {
-                        registration.set_tracker(address);
+            loop {
+                let found = resolve(&conversation.tracker, Some(conversation.is_ipv6));
+                match (conversation.lock().peer.registration(), found) {
+                    (Some(silent), Ok(address)) if silent.is_silent() => {
+                        silent.set_tracker(address);
                     }
+                    (Some(silent), Err(_)) if silent.is_silent() => {}
                     _ => break,
                 }
                 thread::sleep(RESOLVE_INTERVAL);
@@ -402,6 +273,7 @@ impl Conversation {
     fn read_keyboard(&self) {
         let mut input = stdin().lock();
         while let Some(typed) = read_line(&mut input) {
+            self.terminal.line_was_typed();
             match &typed {
                 Typed::Line(line) => {
                     if self.obey(line) {
@@ -414,7 +286,7 @@ impl Conversation {
                     ));
                 }
             }
-            _ = self.terminal.prompt_again();
+            self.terminal.prompt_again();
         }
         self.act(if self.is_at_terminal {
             Peer::leave
@@ -558,7 +430,9 @@ impl Conversation {
         }
     }
 
+    /// A line was not said. At a terminal a person sees that and says it again.
     fn fail(&self, text: &str) {
+        self.lock().failed |= !self.is_at_terminal;
         self.terminal.news(&format!("error: {text}"));
     }
 }
@@ -583,25 +457,4 @@ impl Conversation {
 
 fn drain(peer: &mut Peer) -> Vec<Transmit> {
     std::iter::from_fn(|| peer.poll_transmit()).collect()
-}
-
-/// A line of `/peers`.
-fn describe(link: &Link, now: Instant) -> String {
-    let (name, id, sender) = (link.name(), link.id(), link.sender());
-    let address = link
-        .endpoint()
-        .map_or("being reached".to_owned(), |endpoint| endpoint.to_string());
-    let round_trip = sender.round_trip.smoothed().map_or("-".to_owned(), |time| {
-        format!("{:.1} ms", time.as_secs_f64() * 1e3)
-    });
-    let silent = link
-        .path()
-        .last_heard()
-        .map_or("never heard".to_owned(), |when| {
-            format!("silent for {:.1} s", (now - when).as_secs_f64())
-        });
-    let unacknowledged = sender.unacknowledged();
-    format!(
-        "{name}  {id}  {address}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}"
-    )
 }

@@ -20,7 +20,7 @@ use p2p_chat::protocol::tracker::{Event, MAX_ROOM, Tracker};
   tracker --forever --peers 8"
 )]
 struct Arguments {
-    /// Where to listen; [::]:55555 serves IPv6 and IPv4
+    /// Where to listen; `[::]:55555` serves IPv6 and IPv4
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:55555")]
     listen: SocketAddr,
 

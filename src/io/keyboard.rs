@@ -40,7 +40,8 @@ pub enum Input<'a> {
 /// Understands a line. Only these exact words are commands; one more slash before a command makes
 /// it text.
 pub fn understand(line: &str) -> Input<'_> {
-    if let Some((who, _)) = line.strip_prefix('@').and_then(|rest| rest.split_once(' ')) {
+    if let Some(rest) = line.strip_prefix('@') {
+        let who = rest.split(' ').next().unwrap_or(rest);
         return Input::To { who, line };
     }
     let escaped = line

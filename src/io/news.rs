@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use super::terminal::printable;
-use crate::protocol::link::{self, Failure};
+use crate::protocol::link::{self, Failure, Link};
 use crate::protocol::path::{ATTEMPTS, is_local};
 use crate::protocol::peer::Event;
 use crate::protocol::registration;
@@ -163,4 +164,25 @@ fn likely_reason(name: &str, failure: &Failure) -> String {
              expects, or a firewall drops UDP"
         ),
     }
+}
+
+/// A line of `/peers`.
+pub fn describe(link: &Link, now: Instant) -> String {
+    let (name, id, sender) = (link.name(), link.id(), link.sender());
+    let address = link
+        .endpoint()
+        .map_or("being reached".to_owned(), |endpoint| endpoint.to_string());
+    let round_trip = sender.round_trip.smoothed().map_or("-".to_owned(), |time| {
+        format!("{:.1} ms", time.as_secs_f64() * 1e3)
+    });
+    let silent = link
+        .path()
+        .last_heard()
+        .map_or("never heard".to_owned(), |when| {
+            format!("silent for {:.1} s", (now - when).as_secs_f64())
+        });
+    let unacknowledged = sender.unacknowledged();
+    format!(
+        "{name}  {id}  {address}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}"
+    )
 }

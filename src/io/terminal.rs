@@ -12,7 +12,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::protocol::field::is_unprintable;
@@ -46,6 +46,7 @@ pub struct Terminal {
 
 #[derive(Debug, Default)]
 struct State {
+    has_prompt: bool,
     prompt_is_shown: bool,
     width: Option<(Instant, usize)>,
 }
@@ -69,27 +70,31 @@ impl Default for Terminal {
 
 impl Terminal {
     /// Shows the prompt for the first time, where a person sits at both ends: stdin and stdout.
-    ///
-    /// # Errors
-    /// Those of stdout.
-    pub fn first_prompt(&self) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.style == Style::Plain || std::mem::replace(&mut state.prompt_is_shown, true) {
-            return Ok(());
+    pub fn first_prompt(&self) {
+        let mut state = self.lock();
+        if self.style != Style::Plain && !state.has_prompt {
+            state.has_prompt = true;
+            state.show_prompt();
         }
-        write_whole(io::stdout().lock(), PROMPT)
+    }
+
+    /// A line was typed: the prompt before it is history.
+    pub fn line_was_typed(&self) {
+        self.lock().prompt_is_shown = false;
     }
 
     /// Shows the prompt after a line was typed, once there was a first.
-    ///
-    /// # Errors
-    /// Those of stdout.
-    pub fn prompt_again(&self) -> io::Result<()> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.prompt_is_shown {
-            write_whole(io::stdout().lock(), PROMPT)
-        } else {
-            Ok(())
+    pub fn prompt_again(&self) {
+        let mut state = self.lock();
+        if state.has_prompt {
+            state.show_prompt();
+        }
+    }
+
+    /// Leaves the line of the prompt, so that what comes after the program has one of its own.
+    pub fn leave(&self) {
+        if std::mem::take(&mut self.lock().prompt_is_shown) {
+            _ = write_whole(io::stdout().lock(), "\n");
         }
     }
 
@@ -113,7 +118,7 @@ impl Terminal {
     }
 
     fn write(&self, to: impl Write, lines: &[String], style: Style) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let mut output = String::new();
         match style {
             Style::Plain => lines
@@ -134,9 +139,18 @@ impl Terminal {
         }
         write_whole(to, &output)
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl State {
+    fn show_prompt(&mut self) {
+        self.prompt_is_shown = true;
+        _ = write_whole(io::stdout().lock(), PROMPT); // the next chat line will find out if stdout is closed
+    }
+
     fn width(&mut self) -> usize {
         if let Some((when, width)) = self.width
             && when.elapsed() < WIDTH_LIFETIME
