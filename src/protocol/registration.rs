@@ -308,3 +308,123 @@ impl Registration {
         self.silence_told = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A registration and a clock; says at which milliseconds something was sent.
+    struct Bench {
+        registration: Registration,
+        start: Instant,
+        now: Instant,
+        outbox: Outbox,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let now = Instant::now();
+            let endpoint = |text: &str| text.parse().expect("an endpoint");
+            let name = |text: &str| text.parse().expect("a name");
+            let tracker = endpoint("192.0.2.10:55555");
+            let private = endpoint("192.168.1.5:50001");
+            let registration =
+                Registration::new(tracker, Id(1), name("lobby"), name("alice"), private, now);
+            Self {
+                registration,
+                start: now,
+                now,
+                outbox: Outbox::default(),
+            }
+        }
+
+        fn run_until(&mut self, milliseconds: u64) -> Vec<u128> {
+            let end = self.start + Duration::from_millis(milliseconds);
+            let mut sent = Vec::new();
+            while let Some(next) = self.registration.poll_timeout().filter(|next| *next <= end) {
+                self.now = self.now.max(next);
+                self.registration.handle_timeout(self.now, &mut self.outbox);
+                while self.outbox.pop().is_some() {
+                    sent.push((self.now - self.start).as_millis());
+                }
+            }
+            self.now = end;
+            sent
+        }
+
+        fn hear(&mut self, line: &str) -> usize {
+            let message = line.parse().expect("well formed");
+            self.registration
+                .handle_message(message, self.now, &mut self.outbox);
+            std::iter::from_fn(|| self.outbox.pop()).count()
+        }
+
+        fn events(&mut self) -> Vec<Event> {
+            std::iter::from_fn(|| self.registration.poll_event()).collect()
+        }
+    }
+
+    #[test]
+    fn it_is_repeated_soon_and_then_every_half_second_while_nobody_answers() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run_until(2600), [0, 250, 500, 1000, 1500, 2000, 2500]);
+    }
+
+    #[test]
+    fn an_answered_one_is_repeated_every_second() {
+        let mut bench = Bench::new();
+        let mut sent = Vec::new();
+        for tick in 0..350 {
+            sent.extend(bench.run_until(tick * 10));
+            bench.hear("WAIT 1/2 203.0.113.7:50001");
+        }
+        assert_eq!(sent, [0, 250, 500, 1500, 2500]);
+        assert_eq!(bench.events(), [Event::CheckedIn]);
+    }
+
+    #[test]
+    fn a_silent_tracker_is_mentioned_once_in_each_silence() {
+        let silent = Event::TrackerSilent("192.0.2.10:55555".parse().expect("an endpoint"));
+        let mut bench = Bench::new();
+        bench.run_until(1999);
+        assert_eq!(bench.events(), []);
+        bench.run_until(2000);
+        assert_eq!(bench.events(), std::slice::from_ref(&silent));
+        bench.run_until(30_000);
+        assert_eq!(bench.events(), []);
+        bench.hear("WAIT 1/2 203.0.113.7:50001");
+        assert_eq!(bench.events(), [Event::CheckedIn]);
+        bench.run_until(40_000);
+        assert_eq!(bench.events(), [silent]);
+    }
+
+    #[test]
+    fn a_cookie_is_answered_at_once_but_no_more_than_twice_a_second() {
+        let mut bench = Bench::new();
+        bench.run_until(0);
+        assert_eq!(bench.hear("COOKIE one"), 1);
+        assert_eq!(bench.hear("COOKIE two"), 0);
+        bench.run_until(499);
+        assert_eq!(bench.hear("COOKIE three"), 0);
+        bench.run_until(500);
+        assert_eq!(bench.hear("COOKIE four"), 1);
+    }
+
+    #[test]
+    fn full_is_told_once_and_the_peer_goes_on_trying() {
+        let mut bench = Bench::new();
+        bench.run_until(600);
+        bench.hear("FULL come back later");
+        assert_eq!(bench.run_until(1600), [1500]);
+        bench.hear("FULL come back later");
+        assert_eq!(bench.events(), [Event::Full("come back later".to_owned())]);
+    }
+
+    #[test]
+    fn a_late_copy_does_not_make_a_complete_room_incomplete() {
+        let mut bench = Bench::new();
+        bench.hear("WAIT 2/2 203.0.113.7:50001");
+        bench.hear("WAIT 1/2 203.0.113.7:50001");
+        assert_eq!(bench.registration.complete(), Some(2));
+    }
+}

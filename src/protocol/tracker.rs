@@ -453,3 +453,248 @@ impl Room {
             .all(|(place, member)| member.met | (1 << place) == everyone)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: &str = "00000000000000a1";
+    const BOB: &str = "00000000000000b0";
+    const CAROL: &str = "00000000000000c3";
+
+    /// A tracker and a clock.
+    struct Bench {
+        tracker: Tracker,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new(size: usize, forever: bool) -> Self {
+            let now = Instant::now();
+            Self {
+                tracker: Tracker::new(size, forever, RandomState::new(), now),
+                now,
+            }
+        }
+
+        fn wait(&mut self, milliseconds: u64) {
+            self.now += Duration::from_millis(milliseconds);
+            self.tracker.handle_timeout(self.now);
+        }
+
+        /// What the tracker answers to a message from 192.0.2.`host`, and to whom.
+        fn say(&mut self, host: u8, line: &str) -> Vec<(u8, String)> {
+            let source = SocketAddr::from(([192, 0, 2, host], 50001));
+            self.tracker
+                .handle_datagram(source, format!("{line}\n").as_bytes(), self.now);
+            let sent = std::iter::from_fn(|| self.tracker.poll_transmit());
+            let lines = sent.flat_map(|transmit| {
+                let SocketAddr::V4(to) = transmit.destination else {
+                    panic!("only IPv4 here")
+                };
+                let text = String::from_utf8(transmit.datagram).expect("we write UTF-8");
+                let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                lines
+                    .into_iter()
+                    .map(move |line| (to.ip().octets()[3], line))
+            });
+            lines.collect()
+        }
+
+        fn cookie(&mut self, host: u8) -> String {
+            let answer = self.say(host, &format!("LEAVE - {host:016x}"));
+            answer[0]
+                .1
+                .strip_prefix("COOKIE ")
+                .expect("an unproven address is given a cookie")
+                .to_owned()
+        }
+
+        fn register(&mut self, host: u8, id: &str) -> Vec<(u8, String)> {
+            let cookie = self.cookie(host);
+            self.say(
+                host,
+                &format!("REGISTER {cookie} {id} lobby p{host} 192.168.1.{host}:50001"),
+            )
+        }
+
+        fn met(&mut self, host: u8, id: &str, other: &str) {
+            let cookie = self.cookie(host);
+            assert!(
+                self.say(host, &format!("MET {cookie} {id} {other}"))
+                    .is_empty()
+            );
+        }
+
+        fn leave(&mut self, host: u8, id: &str) {
+            let cookie = self.cookie(host);
+            assert!(self.say(host, &format!("LEAVE {cookie} {id}")).is_empty());
+        }
+
+        fn is_finished(&mut self) -> bool {
+            std::iter::from_fn(|| self.tracker.poll_event()).any(|event| event == Event::Finished)
+        }
+    }
+
+    fn here(answer: &[(u8, String)]) -> &str {
+        answer
+            .iter()
+            .find_map(|(_, line)| line.strip_prefix("WAIT "))
+            .map_or("", |rest| &rest[..3])
+    }
+
+    #[test]
+    fn newcomers_and_those_who_wait_are_introduced_to_each_other_at_once() {
+        let mut bench = Bench::new(2, false);
+        assert_eq!(
+            bench.register(1, ALICE),
+            [(1, "WAIT 1/2 192.0.2.1:50001".to_owned())]
+        );
+        let answer = bench.register(2, BOB);
+        let expected = [
+            (2, "WAIT 2/2 192.0.2.2:50001".to_owned()),
+            (
+                2,
+                format!("PEER 2/2 {ALICE} p1 192.0.2.1:50001 192.168.1.1:50001"),
+            ),
+            (
+                1,
+                format!("PEER 2/2 {BOB} p2 192.0.2.2:50001 192.168.1.2:50001"),
+            ),
+        ];
+        assert_eq!(answer, expected);
+        bench.met(1, ALICE, BOB);
+        assert_eq!(bench.register(2, BOB).len(), 3, "one MET is not both");
+        assert!(!bench.is_finished());
+        bench.met(2, BOB, ALICE);
+        assert!(bench.is_finished());
+        assert_eq!(
+            bench.register(2, BOB).len(),
+            1,
+            "both have met: nothing to introduce"
+        );
+    }
+
+    #[test]
+    fn a_changed_address_is_introduced_anew_and_a_met_from_the_old_one_does_not_count() {
+        let mut bench = Bench::new(2, true);
+        bench.register(1, ALICE);
+        bench.register(2, BOB);
+        bench.met(1, ALICE, BOB);
+        bench.met(2, BOB, ALICE);
+        assert_eq!(bench.register(3, ALICE).len(), 3);
+        bench.met(1, ALICE, BOB); // was on its way
+        bench.met(2, BOB, ALICE);
+        assert_eq!(bench.register(3, ALICE).len(), 3);
+        bench.met(3, ALICE, BOB);
+        assert_eq!(bench.register(3, ALICE).len(), 1);
+    }
+
+    #[test]
+    fn a_registration_lives_for_five_seconds() {
+        let mut bench = Bench::new(2, true);
+        bench.register(1, ALICE);
+        bench.wait(4999);
+        assert_eq!(here(&bench.register(1, ALICE)), "1/2");
+        bench.wait(4999);
+        assert_eq!(here(&bench.register(2, BOB)), "2/2");
+        let mut bench = Bench::new(2, true);
+        bench.register(1, ALICE);
+        bench.wait(5000);
+        assert_eq!(here(&bench.register(2, BOB)), "1/2");
+        bench.wait(60_000);
+        assert!(bench.tracker.rooms.is_empty() && bench.tracker.open.is_empty());
+        assert!(bench.tracker.members.is_empty() && bench.tracker.poll_timeout().is_none());
+    }
+
+    #[test]
+    fn a_complete_room_is_remembered_until_nobody_was_heard_for_ten_seconds() {
+        let mut bench = Bench::new(2, true);
+        bench.register(1, ALICE);
+        bench.register(2, BOB);
+        assert_eq!(
+            here(&bench.register(3, CAROL)),
+            "1/2",
+            "it takes no newcomer"
+        );
+        bench.wait(9000);
+        assert_eq!(here(&bench.register(1, ALICE)), "2/2");
+        bench.wait(9999);
+        assert_eq!(here(&bench.register(2, BOB)), "2/2");
+        bench.wait(10_000);
+        assert_eq!(here(&bench.register(2, BOB)), "1/2");
+    }
+
+    #[test]
+    fn the_classic_tracker_finishes_ten_seconds_after_it_last_heard_a_member() {
+        let mut bench = Bench::new(2, false);
+        bench.register(1, ALICE);
+        bench.wait(4000);
+        bench.register(2, BOB);
+        bench.wait(9999);
+        assert!(!bench.is_finished());
+        bench.wait(1);
+        assert!(bench.is_finished());
+    }
+
+    #[test]
+    fn an_id_that_has_left_is_introduced_to_nobody_and_not_answered_for_ten_seconds() {
+        let mut bench = Bench::new(2, true);
+        bench.register(1, ALICE);
+        bench.leave(1, ALICE);
+        assert!(bench.register(1, ALICE).is_empty(), "a late copy");
+        assert_eq!(here(&bench.register(2, BOB)), "1/2");
+        bench.wait(4000);
+        bench.register(2, BOB);
+        bench.wait(4000);
+        assert_eq!(here(&bench.register(2, BOB)), "1/2");
+        bench.wait(2000);
+        assert_eq!(here(&bench.register(1, ALICE)), "2/2");
+        bench.leave(1, ALICE);
+        assert_eq!(
+            bench.register(2, BOB).len(),
+            1,
+            "in a complete room it is only noted"
+        );
+    }
+
+    #[test]
+    fn a_cookie_is_good_in_its_period_and_the_next_and_for_its_address_only() {
+        let mut bench = Bench::new(2, true);
+        let cookie = bench.cookie(1);
+        let request = format!("REGISTER {cookie} {ALICE} lobby p1 192.168.1.1:50001");
+        assert!(bench.say(2, &request)[0].1.starts_with("COOKIE "));
+        bench.wait(119_999);
+        assert!(bench.say(1, &request)[0].1.starts_with("WAIT "));
+        bench.wait(1);
+        assert!(bench.say(1, &request)[0].1.starts_with("COOKIE "));
+    }
+
+    #[test]
+    fn whoever_moves_up_in_a_room_keeps_whom_it_has_met() {
+        let mut bench = Bench::new(4, true);
+        for (host, id) in [(1, ALICE), (2, BOB), (3, CAROL)] {
+            bench.register(host, id);
+        }
+        bench.met(2, BOB, CAROL);
+        bench.met(3, CAROL, BOB);
+        bench.leave(1, ALICE);
+        assert_eq!(bench.register(2, BOB).len(), 1, "bob and carol have met");
+        bench.register(4, "00000000000000d4");
+        assert_eq!(bench.register(2, BOB).len(), 3, "bob and dave have not");
+    }
+
+    #[test]
+    fn strangers_without_a_cookie_leave_no_trace() {
+        let mut bench = Bench::new(2, true);
+        for number in 0..1000 {
+            let answer = bench.say(
+                9,
+                &format!("REGISTER made-up {number:016x} r{number} n 192.0.2.9:1"),
+            );
+            assert!(answer[0].1.starts_with("COOKIE "));
+        }
+        assert!(bench.tracker.rooms.is_empty() && bench.tracker.members.is_empty());
+        assert!(bench.tracker.departed.is_empty() && bench.tracker.checks.is_empty());
+    }
+}
