@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! sequence   1  2  3  4  5  6  7  8  9          first_sequence = 1, next_unsent = 7
-//!            .  *  *  x  *  *  -  -  -          . under way   * acknowledged   x lost   - waiting
-//! datagram   1  2  2  3  4  6                   4 left in datagram 3, which three have overtaken
+//!            x  *  *  .  *  *  -  -  -          . under way   * acknowledged   x lost   - waiting
+//! datagram   1  2  2  3  4  4                   1 left in datagram 1, which three have overtaken
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
