@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use p2p_chat::io::arguments::{Arguments, host_and_port};
 use p2p_chat::io::keyboard::{HELP, Input, Typed, read_line, understand};
-use p2p_chat::io::news::{News, describe};
+use p2p_chat::io::news::{News, describe, greeting};
 use p2p_chat::io::socket::{Arrival, Buffer, Socket, resolve};
 use p2p_chat::io::terminal::{Terminal, printable};
 use p2p_chat::protocol::datagram::{MAX_DATAGRAM, Transmit};
 use p2p_chat::protocol::delivery::MAX_LINE;
 use p2p_chat::protocol::field::Id;
 use p2p_chat::protocol::link;
-use p2p_chat::protocol::peer::{Event, Meeting, NotFound, Peer, Settings};
+use p2p_chat::protocol::peer::{Event, NotFound, Peer, Settings};
 use p2p_chat::protocol::registration;
 
 fn main() -> ExitCode {
@@ -53,12 +53,8 @@ fn run(arguments: &Arguments) -> Result<Never, Box<dyn Error>> {
         private: socket.private_endpoint(),
         meeting,
     };
-    match &settings.meeting {
-        Meeting::Tracker(_) => {}
-        Meeting::Lan => terminal.news("Calling everyone on this network, waiting for peer..."),
-        Meeting::Direct(_) => {
-            terminal.news(&format!("Waiting to be called at {}", settings.private));
-        }
+    if let Some(words) = greeting(&settings) {
+        terminal.news(&words);
     }
     let conversation = Arc::new(Conversation {
         state: Mutex::new(State {

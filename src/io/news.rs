@@ -7,9 +7,18 @@ use std::time::Instant;
 use super::terminal::printable;
 use crate::protocol::link::{self, Failure, Link};
 use crate::protocol::path::{ATTEMPTS, is_local};
-use crate::protocol::peer::Event;
+use crate::protocol::peer::{Event, Meeting, Settings};
 use crate::protocol::registration;
 use crate::protocol::sender::Slowness;
+
+/// What a peer says first, where it does not meet through a tracker.
+pub fn greeting(settings: &Settings) -> Option<String> {
+    match settings.meeting {
+        Meeting::Tracker(_) => None,
+        Meeting::Lan => Some("Calling everyone on this network, waiting for peer...".to_owned()),
+        Meeting::Direct(_) => Some(format!("Waiting to be called at {}", settings.private)),
+    }
+}
 
 /// Puts events into words, and remembers what need not be said twice.
 #[derive(Debug, Default)]

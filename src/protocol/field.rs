@@ -17,7 +17,7 @@ use std::str::FromStr;
 use super::message::MessageError;
 
 /// A peer's identity: 16 hex digits, drawn anew at each start. Whoever knows it may talk to that peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub u64);
 
 impl fmt::Display for Id {

@@ -145,12 +145,16 @@ impl fmt::Display for Message {
                 from,
                 sequence,
                 body,
-            } => match body {
-                Body::Say(text) => write!(f, "SAY {to} {from} {sequence} {text}"),
-                Body::Part(text) => write!(f, "PART {to} {from} {sequence} {text}"),
-                Body::End => write!(f, "END {to} {from} {sequence}"),
-                Body::Bye => write!(f, "BYE {to} {from} {sequence}"),
-            },
+            } => {
+                let (verb, text) = match body {
+                    Body::Say(text) => ("SAY", Some(text)),
+                    Body::Part(text) => ("PART", Some(text)),
+                    Body::End => ("END", None),
+                    Body::Bye => ("BYE", None),
+                };
+                write!(f, "{verb} {to} {from} {sequence}")?;
+                text.map_or(Ok(()), |text| write!(f, " {text}"))
+            }
             Self::Ack {
                 to,
                 from,
@@ -176,6 +180,23 @@ impl FromStr for Message {
         let mut fields = Fields(Some(line));
         let verb = fields.next("verb")?;
         let message = match verb {
+            "REGISTER" | "COOKIE" | "WAIT" | "PEER" | "FULL" | "MET" | "LEAVE" => {
+                Self::read_meet(verb, &mut fields)
+            }
+            "PING" | "PONG" | "SAY" | "PART" | "END" | "BYE" | "ACK" => {
+                Self::read_talk(verb, &mut fields)
+            }
+            _ => Err(MessageError::UnknownVerb),
+        }?;
+        fields.end()?;
+        Ok(message)
+    }
+}
+
+impl Message {
+    /// The fields of what goes between a peer and a tracker.
+    fn read_meet(verb: &str, fields: &mut Fields<'_>) -> Result<Self, MessageError> {
+        Ok(match verb {
             "REGISTER" => Self::Register {
                 cookie: fields.parse("cookie")?,
                 id: fields.parse("id")?,
@@ -196,62 +217,76 @@ impl FromStr for Message {
             }
             "PEER" => {
                 let (here, size) = fields.count()?;
+                let (id, name) = (fields.parse("id")?, fields.parse("name")?);
+                let public = fields.endpoint("public endpoint")?;
+                let private = fields.endpoint("private endpoint")?;
                 Self::Peer {
                     here,
                     size,
-                    id: fields.parse("id")?,
-                    name: fields.parse("name")?,
-                    public: fields.endpoint("public endpoint")?,
-                    private: fields.endpoint("private endpoint")?,
+                    id,
+                    name,
+                    public,
+                    private,
                 }
             }
             "FULL" => Self::Full {
                 text: fields.text()?,
             },
-            "MET" => Self::Met {
-                cookie: fields.parse("cookie")?,
-                id: fields.parse("id")?,
-                other: fields.parse("id of the other")?,
-            },
-            "LEAVE" => Self::Leave {
-                cookie: fields.parse("cookie")?,
-                id: fields.parse("id")?,
-            },
-            "PING" => Self::Ping {
-                to: fields.parse("to")?,
-                from: fields.parse("from")?,
-                name: fields.parse("name")?,
-            },
-            "PONG" => Self::Pong {
-                to: fields.parse("to")?,
-                from: fields.parse("from")?,
-                name: fields.parse("name")?,
-            },
-            "SAY" | "PART" | "END" | "BYE" => Self::Numbered {
-                to: fields.parse("to")?,
-                from: fields.parse("from")?,
-                sequence: fields.number("sequence")?,
-                body: match verb {
-                    "SAY" => Body::Say(fields.text()?),
-                    "PART" => Body::Part(fields.text()?),
-                    "END" => Body::End,
-                    _ => Body::Bye,
-                },
-            },
-            "ACK" => {
-                let (to, from) = (fields.parse("to")?, fields.parse("from")?);
-                let next = fields.number("next")?;
-                Self::Ack {
-                    to,
-                    from,
-                    next,
-                    ranges: fields.ranges(next)?,
+            "MET" => {
+                let (cookie, id) = (fields.parse("cookie")?, fields.parse("id")?);
+                Self::Met {
+                    cookie,
+                    id,
+                    other: fields.parse("id of the other")?,
                 }
             }
-            _ => return Err(MessageError::UnknownVerb),
+            _ => Self::Leave {
+                cookie: fields.parse("cookie")?,
+                id: fields.parse("id")?,
+            },
+        })
+    }
+
+    /// The fields of what goes between two peers.
+    fn read_talk(verb: &str, fields: &mut Fields<'_>) -> Result<Self, MessageError> {
+        if verb == "PING" {
+            let (to, from) = (fields.parse("to")?, fields.parse("from")?);
+            return Ok(Self::Ping {
+                to,
+                from,
+                name: fields.parse("name")?,
+            });
+        }
+        let (to, from) = (fields.parse("to")?, fields.parse("from")?);
+        if verb == "PONG" {
+            return Ok(Self::Pong {
+                to,
+                from,
+                name: fields.parse("name")?,
+            });
+        }
+        if verb == "ACK" {
+            let next = fields.number("next")?;
+            return Ok(Self::Ack {
+                to,
+                from,
+                next,
+                ranges: fields.ranges(next)?,
+            });
+        }
+        let sequence = fields.number("sequence")?;
+        let body = match verb {
+            "SAY" => Body::Say(fields.text()?),
+            "PART" => Body::Part(fields.text()?),
+            "END" => Body::End,
+            _ => Body::Bye,
         };
-        fields.end()?;
-        Ok(message)
+        Ok(Self::Numbered {
+            to,
+            from,
+            sequence,
+            body,
+        })
     }
 }
 

@@ -31,7 +31,7 @@ const MAX_WAITING_BYTES: usize = 64 * 1024;
 const SLOW: Duration = Duration::from_secs(2);
 
 /// The half that sends, and sends again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sender {
     to: Id,
     from: Id,
@@ -91,22 +91,10 @@ impl Sender {
         Self {
             to,
             from,
-            queue: VecDeque::new(),
             first_sequence: 1,
             next_unsent: 1,
-            waiting_bytes: 0,
-            lost: BTreeSet::new(),
             next_datagram: 1,
-            under_way: BTreeMap::new(),
-            bytes_under_way: 0,
-            highest_acknowledged: 0,
-            window: Window::default(),
-            round_trip: RoundTrip::default(),
-            last_sent: None,
-            last_progress: None,
-            probed: false,
-            retransmissions: 0,
-            is_slow: false,
+            ..Self::default()
         }
     }
 
@@ -125,11 +113,12 @@ impl Sender {
     pub fn push(&mut self, body: Body, now: Instant) {
         let ends_line = matches!(body, Body::Say(_));
         let sequence = self.first_sequence + self.queue.len() as u64;
+        let Self { to, from, .. } = *self;
         let line = format!(
             "{}\n",
             Message::Numbered {
-                to: self.to,
-                from: self.from,
+                to,
+                from,
                 sequence,
                 body
             }

@@ -164,7 +164,7 @@ struct Meeting {
     path: String,
 }
 
-/// Two peers meet, say a hundred lines each, and end; `None` where they cannot meet and are told so.
+/// Two peers meet, say a hundred lines each, and part; `None` where they cannot meet and are told so.
 fn converse(hosts: [&str; 2], tracker_address: &str) -> Option<Meeting> {
     let mut tracker = tracker(&[]);
     let mut first = peer(hosts[0], tracker_address);
@@ -197,7 +197,7 @@ fn converse(hosts: [&str; 2], tracker_address: &str) -> Option<Meeting> {
     })
 }
 
-/// A hundred lines each way, then both end; the path that the first one uses.
+/// A hundred lines each way, then BYE; the path that the first one uses.
 fn talk(first: &mut Program, second: &mut Program, names: [&str; 2]) -> String {
     first.say("/peers");
     let path = first
@@ -210,8 +210,12 @@ fn talk(first: &mut Program, second: &mut Program, names: [&str; 2]) -> String {
         first.say(&format!("line {number}"));
         second.say(&format!("line {number}"));
     }
-    first.end_input();
-    second.end_input();
+    let last = format!("line {}", LINES - 1);
+    first.wait_for_output(&last);
+    second.wait_for_output(&last);
+    first.say("/quit");
+    second.wait_for_news(&format!("{} has left", names[0]));
+    second.end_input(); // without a tracker, others could still call
     assert!(
         first.wait().success() && second.wait().success(),
         "{names:?}: {:?}",
@@ -277,6 +281,15 @@ fn matrix() {
             TRACKER,
         );
     }
+    lab(&["router", "home1", "plain", "reject"]);
+    lab(&["router", "home2", "plain", "reject"]);
+    report(
+        ["plain", "plain"],
+        "reject",
+        true,
+        ["alice1", "bob1"],
+        TRACKER,
+    );
     report(
         ["home and carrier", "the same carrier"],
         "drop",
@@ -350,6 +363,7 @@ fn special_cases() {
 
     tracker_beside_a_peer();
     a_mapping_is_lost();
+    a_short_mapping_is_held_open();
     for mover_speaks in [true, false] {
         an_address_changes(mover_speaks);
     }
@@ -444,6 +458,24 @@ fn a_mapping_is_lost() {
     lab(&["forget", "home2"]);
     talk(&mut alice, &mut bob, ["alice1", "bob1"]);
     println!("both mappings lost in mid-chat: punched again and talked");
+}
+
+/// The routers forget what was silent for eight seconds: a keepalive every five is enough.
+fn a_short_mapping_is_held_open() {
+    for router in ["home1", "home2"] {
+        lab(&["mapping", router, "8"]);
+    }
+    let _tracker = tracker(&[]);
+    let mut alice = peer("alice1", TRACKER);
+    let mut bob = peer("bob1", TRACKER);
+    alice.wait_for_news("ready to exchange messages");
+    bob.wait_for_news("ready to exchange messages");
+    thread::sleep(Duration::from_secs(18)); // the silence is what is tested
+    talk(&mut alice, &mut bob, ["alice1", "bob1"]);
+    for router in ["home1", "home2"] {
+        lab(&["mapping", router, "30"]);
+    }
+    println!("mappings of 8 s, 18 s of silence: held open and talked");
 }
 
 fn an_address_changes(mover_speaks: bool) {
