@@ -378,6 +378,9 @@ impl Link {
 
     /// Closes the link once both sides are done, and lingers for those whose last acknowledgement was lost.
     fn part(&mut self, now: Instant) {
+        if self.closed && self.they == Side::Left {
+            self.ending.get_or_insert(Ending::Left);
+        }
         let waited = self.last_words.is_some_and(|when| when <= now);
         let done = match (self.we, self.they) {
             (_, Side::Left) => self.sender.is_done() || waited,
@@ -405,9 +408,7 @@ impl Link {
         let linger = self.linger.as_mut().expect("set above");
         if linger.until <= now {
             self.closed = true;
-            self.ending = self
-                .ending
-                .or((self.they == Side::Left).then_some(Ending::Left));
+            self.part(now);
         } else if linger.next_acknowledgement <= now {
             linger.next_acknowledgement = now + LINGER_INTERVAL;
             self.acknowledge = self.endpoint();

@@ -132,22 +132,17 @@ impl Path {
         now: Instant,
         outbox: &mut Outbox,
     ) {
-        let reached = self.endpoint();
-        if public != self.public && reached.is_none() {
+        if public != self.public {
             self.candidates.clear(); // they have a fresh socket: nobody listens at the old addresses
         }
         self.public = public;
-        for candidate in [
-            Some(public),
-            Some(private).filter(|endpoint| is_local(endpoint.ip())),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            let is_new = self.add_candidate(candidate, now, outbox);
-            if is_new && reached.is_some() {
-                self.try_moving(candidate, now);
-            }
+        let local = Some(private).filter(|private| is_local(private.ip()));
+        let said = [Some(public), local].into_iter().flatten();
+        let new: Vec<SocketAddr> = said
+            .filter(|candidate| self.add_candidate(*candidate, now, outbox))
+            .collect();
+        if let Some(candidate) = new.first() {
+            self.try_moving(*candidate, now);
         }
     }
 

@@ -394,22 +394,10 @@ impl Peer {
             && !self.departed.contains(&from)
         {
             calls.remember(from, name);
-            self.outbox.push(
-                source,
-                &Message::Pong {
-                    to: from,
-                    from: self.id,
-                    name: self.name,
-                },
-            );
-            self.outbox.push(
-                source,
-                &Message::Ping {
-                    to: from.into(),
-                    from: self.id,
-                    name: self.name,
-                },
-            );
+            let (to, from, name) = (from, self.id, self.name);
+            self.outbox.push(source, &Message::Pong { to, from, name });
+            let to = to.into();
+            self.outbox.push(source, &Message::Ping { to, from, name });
         }
     }
 
@@ -540,18 +528,7 @@ impl Peer {
             return;
         }
         if let Stage::Leaving { .. } = self.stage {
-            for link in self.links.values().filter(|link| !link.is_closed()) {
-                let unacknowledged = link.sender().unacknowledged();
-                if unacknowledged > 0 {
-                    self.failed = true;
-                    let event = link::Event::Unacknowledged(unacknowledged);
-                    self.events.push_back(Event::Link {
-                        id: link.id(),
-                        name: link.name(),
-                        event,
-                    });
-                }
-            }
+            self.count_lost_lines();
         } else {
             self.failed |= !self.reached;
             if let Meet::Registration(registration) = &mut self.meet {
@@ -559,5 +536,18 @@ impl Peer {
             }
         }
         self.stage = Stage::Over;
+    }
+
+    /// We have waited long enough: tells who has not acknowledged how many lines.
+    fn count_lost_lines(&mut self) {
+        for link in self.links.values().filter(|link| !link.is_closed()) {
+            let lines = link.sender().unacknowledged();
+            if lines > 0 {
+                self.failed = true;
+                let (id, name, event) =
+                    (link.id(), link.name(), link::Event::Unacknowledged(lines));
+                self.events.push_back(Event::Link { id, name, event });
+            }
+        }
     }
 }
