@@ -98,26 +98,84 @@ impl Receiver {
 
     /// Says what has arrived: the lowest ranges that fit into a datagram.
     pub fn acknowledgement(&self, to: Id, from: Id) -> Message {
+        let next = self.expected_sequence;
         let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
         for &sequence in self.held.keys() {
-            if let Some(range) = ranges.last_mut()
-                && *range.end() + 1 == sequence
-            {
-                *range = *range.start()..=sequence;
-            } else if ranges.len() < MAX_RANGES {
-                ranges.push(sequence..=sequence);
-            } else {
-                break;
+            match ranges.last_mut() {
+                Some(range) if *range.end() + 1 == sequence => *range = *range.start()..=sequence,
+                _ => ranges.push(sequence..=sequence),
             }
         }
+        let mut room = MAX_DATAGRAM - format!("ACK {to} {from} {next}\n").len();
+        let fitting = ranges.iter().take_while(|range| {
+            let rest = room.checked_sub(format!(" {}-{}", range.start(), range.end()).len());
+            rest.map(|rest| room = rest).is_some()
+        });
+        let count = fitting.count();
+        ranges.truncate(count);
         Message::Ack {
             to,
             from,
-            next: self.expected_sequence,
+            next,
             ranges,
         }
     }
 }
 
-/// So many ranges fit into a datagram behind the longest header, at the longest numbers.
-const MAX_RANGES: usize = (MAX_DATAGRAM - 59) / 40;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive(receiver: &mut Receiver, sequence: u64, body: Body) -> Vec<Received> {
+        let mut received = Vec::new();
+        receiver.handle(sequence, body, &mut received);
+        received
+    }
+
+    fn say(text: &str) -> Body {
+        Body::Say(text.to_owned())
+    }
+
+    #[test]
+    fn a_gap_holds_back_what_follows_and_is_named() {
+        let mut receiver = Receiver::default();
+        assert_eq!(receive(&mut receiver, 3, say("c")), []);
+        assert_eq!(receive(&mut receiver, 5, say("e")), []);
+        assert_eq!(
+            receiver.acknowledgement(Id(1), Id(2)).to_string(),
+            format!("ACK {} {} 1 3-3 5-5", Id(1), Id(2))
+        );
+        assert_eq!(receive(&mut receiver, 1, Body::Part("a".to_owned())), []);
+        let lines = ["ab", "c"].map(|line| Received::Line(line.to_owned()));
+        assert_eq!(receive(&mut receiver, 2, say("b")), lines);
+        assert_eq!(receive(&mut receiver, 2, say("late copy")), []);
+    }
+
+    #[test]
+    fn an_acknowledgement_lists_the_lowest_ranges_that_fit() {
+        let mut receiver = Receiver::default();
+        for sequence in (3..1000).step_by(2) {
+            receive(&mut receiver, sequence, say("x"));
+        }
+        let written = receiver.acknowledgement(Id(1), Id(2)).to_string();
+        assert!(written.contains(" 1 3-3 5-5 7-7 "), "{written}");
+        assert!(
+            (MAX_DATAGRAM - 10..MAX_DATAGRAM).contains(&written.len()),
+            "{} bytes",
+            written.len()
+        );
+    }
+
+    #[test]
+    fn what_is_too_far_ahead_is_dropped() {
+        let mut receiver = Receiver::default();
+        receive(&mut receiver, 1 + MAX_AHEAD, say("just near enough"));
+        receive(&mut receiver, 2 + MAX_AHEAD, say("too far"));
+        assert!(
+            receiver
+                .acknowledgement(Id(1), Id(2))
+                .to_string()
+                .ends_with(" 1 1025-1025")
+        );
+    }
+}
