@@ -5,7 +5,7 @@
 //!
 //! | step | question | where |
 //! | --- | --- | --- |
-//! | Meet | who is out there, and at what address? | [`protocol::tracker`], [`protocol::registration`], [`protocol::calls`] |
+//! | Meet | who is out there, and at what address? | [`protocol::tracker`], [`protocol::room`], [`protocol::registration`], [`protocol::calls`] |
 //! | Reach | does a datagram get through, both ways? | [`protocol::path`] |
 //! | Talk | did you get it, once, in order? | [`protocol::delivery`], [`protocol::sender`], [`protocol::congestion`] |
 //! | Part | are you still there? | [`protocol::link`] |
@@ -41,6 +41,7 @@ pub mod protocol {
     pub mod path;
     pub mod peer;
     pub mod registration;
+    pub mod room;
     pub mod sender;
     pub mod tracker;
 }

@@ -10,7 +10,8 @@ use std::time::Instant;
 use clap::Parser;
 use p2p_chat::io::socket::{Arrival, Buffer, Harm, Socket, Trace};
 use p2p_chat::protocol::datagram::MAX_DATAGRAM;
-use p2p_chat::protocol::tracker::{Event, MAX_ROOM, Tracker};
+use p2p_chat::protocol::room::MAX_ROOM;
+use p2p_chat::protocol::tracker::{Event, Tracker};
 
 /// Waits for two peers, and tells each where the other is. Then they need it no more.
 #[derive(Parser)]
@@ -25,8 +26,8 @@ struct Arguments {
     listen: SocketAddr,
 
     /// How many peers make a room complete, at most 64; the next one opens another room
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=MAX_ROOM as u64))]
-    peers: u64,
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=i64::from(MAX_ROOM)))]
+    peers: u8,
 
     /// Stay when the first room is complete, and introduce others
     #[arg(long)]
@@ -57,8 +58,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     })?;
     tell(&format!("Tracker listening on {}", socket.local_addr()?));
 
-    let size = arguments.peers as usize;
-    let mut tracker = Tracker::new(size, arguments.forever, RandomState::new(), Instant::now());
+    let mut tracker = Tracker::new(
+        arguments.peers,
+        arguments.forever,
+        RandomState::new(),
+        Instant::now(),
+    );
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
     loop {
         match socket.receive(&mut buffer, tracker.poll_timeout())? {

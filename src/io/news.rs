@@ -185,7 +185,7 @@ pub fn describe(link: &Link, now: Instant) -> String {
         format!("{:.1} ms", time.as_secs_f64() * 1e3)
     });
     let silent = link
-        .path()
+        .path
         .last_heard()
         .map_or("never heard".to_owned(), |when| {
             format!("silent for {:.1} s", (now - when).as_secs_f64())

@@ -103,7 +103,8 @@ pub struct Link {
     us: Id,
     id: Id,
     name: Name,
-    path: Path,
+    /// The way to them.
+    pub path: Path,
     sender: Sender,
     receiver: Receiver,
     /// Where an acknowledgement is owed.
@@ -174,36 +175,9 @@ impl Link {
         &self.sender
     }
 
-    /// The way to them.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Where they are, once they are reached.
     pub fn endpoint(&self) -> Option<SocketAddr> {
         self.path.endpoint()
-    }
-
-    /// The tracker says where they are; called again when it says so again.
-    pub fn introduce(
-        &mut self,
-        public: SocketAddr,
-        private: SocketAddr,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
-        self.path.introduce(public, private, now, outbox);
-    }
-
-    /// Takes in a PING, for us or for our whole room.
-    pub fn handle_ping(
-        &mut self,
-        source: SocketAddr,
-        for_us: bool,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
-        self.path.handle_ping(source, for_us, now, outbox);
     }
 
     /// Takes in a PONG.
@@ -261,11 +235,6 @@ impl Link {
             self.we = Side::Left;
             self.sender.push(Body::Bye, now);
         }
-    }
-
-    /// Our socket is a fresh one: waits for the next introduction.
-    pub fn restart(&mut self, now: Instant) {
-        self.path.restart(now);
     }
 
     /// Does what it is time for; harmless when early.

@@ -54,10 +54,7 @@ pub enum Message {
     Peer {
         here: u64,
         size: u64,
-        id: Id,
-        name: Name,
-        public: SocketAddr,
-        private: SocketAddr,
+        who: Introduction,
     },
     Full {
         text: String,
@@ -98,6 +95,19 @@ pub enum Message {
     },
 }
 
+/// Who is there, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Introduction {
+    /// Whom to reach.
+    pub id: Id,
+    /// What they call themselves.
+    pub name: Name,
+    /// Where the tracker sees them.
+    pub public: SocketAddr,
+    /// Where they see themselves.
+    pub private: SocketAddr,
+}
+
 /// What a numbered message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
@@ -125,14 +135,13 @@ impl fmt::Display for Message {
             }
             Self::Cookie { cookie } => write!(f, "COOKIE {cookie}"),
             Self::Wait { here, size, public } => write!(f, "WAIT {here}/{size} {public}"),
-            Self::Peer {
-                here,
-                size,
-                id,
-                name,
-                public,
-                private,
-            } => {
+            Self::Peer { here, size, who } => {
+                let Introduction {
+                    id,
+                    name,
+                    public,
+                    private,
+                } = who;
                 write!(f, "PEER {here}/{size} {id} {name} {public} {private}")
             }
             Self::Full { text } => write!(f, "FULL {text}"),
@@ -223,10 +232,12 @@ impl Message {
                 Self::Peer {
                     here,
                     size,
-                    id,
-                    name,
-                    public,
-                    private,
+                    who: Introduction {
+                        id,
+                        name,
+                        public,
+                        private,
+                    },
                 }
             }
             "FULL" => Self::Full {

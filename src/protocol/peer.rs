@@ -17,7 +17,7 @@ use super::datagram::{Outbox, Transmit, read_datagram};
 use super::field::{Id, Name};
 use super::link::{self, Ending, LAST_WORDS, Link};
 use super::message::Message;
-use super::registration::{self, Introduction, Registration};
+use super::registration::{self, Registration};
 
 /// Links at most.
 const MAX_LINKS: usize = 64;
@@ -309,7 +309,9 @@ impl Peer {
         if let Meet::Registration(registration) = &mut self.meet {
             registration.restart(private, now);
         }
-        self.links.values_mut().for_each(|link| link.restart(now));
+        self.links
+            .values_mut()
+            .for_each(|link| link.path.restart(now));
         self.handle_timeout(now);
     }
 
@@ -319,7 +321,7 @@ impl Peer {
                 let for_us = to == Name::from(self.id);
                 if let Some(link) = self.links.get_mut(&from) {
                     if for_us || to == self.room {
-                        link.handle_ping(source, for_us, now, &mut self.outbox);
+                        link.path.handle_ping(source, for_us, now, &mut self.outbox);
                     }
                 } else if for_us || to == self.room {
                     self.answer_stranger(source, from, name);
@@ -366,25 +368,20 @@ impl Peer {
         if source != registration.tracker() {
             return;
         }
-        let Some(introduction) = registration.handle_message(message, now, &mut self.outbox) else {
+        let Some(who) = registration.handle_message(message, now, &mut self.outbox) else {
             return;
         };
-        let Introduction {
-            id,
-            name,
-            public,
-            private,
-        } = introduction;
         if self
             .links
-            .get(&id)
+            .get(&who.id)
             .is_some_and(|link| link.endpoint().is_some())
         {
-            registration.met(id, &mut self.outbox);
+            registration.met(who.id, &mut self.outbox);
         }
-        self.add_link(id, name, public, now);
-        if let Some(link) = self.links.get_mut(&id) {
-            link.introduce(public, private, now, &mut self.outbox);
+        self.add_link(who.id, who.name, who.public, now);
+        if let Some(link) = self.links.get_mut(&who.id) {
+            link.path
+                .introduce(who.public, who.private, now, &mut self.outbox);
         }
     }
 

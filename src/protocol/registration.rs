@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::datagram::Outbox;
 use super::field::{Cookie, Id, Name};
-use super::message::Message;
+use super::message::{Introduction, Message};
 
 /// Between the first three registrations.
 const EAGER: Duration = Duration::from_millis(250);
@@ -38,19 +38,6 @@ pub enum Event {
     TrackerSilent(SocketAddr),
     /// There is no place, for this reason.
     Full(String),
-}
-
-/// Someone to be reached, as the tracker introduces them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Introduction {
-    /// Whom.
-    pub id: Id,
-    /// What they call themselves.
-    pub name: Name,
-    /// Where the tracker sees them.
-    pub public: SocketAddr,
-    /// Where they see themselves.
-    pub private: SocketAddr,
 }
 
 /// One peer's registration with one tracker.
@@ -174,21 +161,9 @@ impl Registration {
                 self.public = Some(public);
                 self.note_room(here, size);
             }
-            Message::Peer {
-                here,
-                size,
-                id,
-                name,
-                public,
-                private,
-            } => {
+            Message::Peer { here, size, who } => {
                 self.note_room(here, size);
-                return Some(Introduction {
-                    id,
-                    name,
-                    public,
-                    private,
-                });
+                return Some(who);
             }
             Message::Full { text } => {
                 self.note_answer();

@@ -19,19 +19,11 @@ use std::time::{Duration, Instant};
 
 use super::datagram::{Outbox, Transmit, read_datagram};
 use super::field::{Cookie, Id, Name};
-use super::message::Message;
+use super::message::{Introduction, Message};
+use super::room::{MAX_ROOM, MEMORY, REGISTRATION_LIFETIME, Room};
 
 /// The members that a tracker keeps, in all rooms together.
 pub const MAX_MEMBERS: usize = 1_000_000;
-
-/// The largest room.
-pub const MAX_ROOM: usize = 64;
-
-/// A registration lives so long without being repeated; a peer repeats it every second.
-const REGISTRATION_LIFETIME: Duration = Duration::from_secs(5);
-
-/// A complete room, and an id that has left, are remembered so long for the sake of late copies.
-const MEMORY: Duration = Duration::from_secs(10);
 
 /// A cookie is good in the period in which it was given and in the next.
 const COOKIE_PERIOD: Duration = Duration::from_secs(60);
@@ -49,7 +41,7 @@ pub enum Event {
     /// A room has as many members as it takes.
     Complete {
         /// How many.
-        size: usize,
+        size: u8,
     },
     /// The classic tracker's work is done.
     Finished,
@@ -58,7 +50,7 @@ pub enum Event {
 /// The tracker: rooms, their members, and what is to be sent to them.
 #[derive(Debug)]
 pub struct Tracker {
-    size: usize,
+    size: u8,
     forever: bool,
     started: Instant,
     cookie_key: RandomState,
@@ -78,29 +70,10 @@ pub struct Tracker {
     events: VecDeque<Event>,
 }
 
-#[derive(Debug)]
-struct Room {
-    name: Name,
-    complete: bool,
-    members: Vec<Member>,
-}
-
-#[derive(Debug)]
-struct Member {
-    id: Id,
-    name: Name,
-    public: SocketAddr,
-    private: SocketAddr,
-    heard: Instant,
-    left: bool,
-    /// The members that this one has said MET about: one bit for each place in the room.
-    met: u64,
-}
-
 impl Tracker {
     /// A tracker for rooms of `size` members, 2 to [`MAX_ROOM`]. Unless it works `forever`, it
     /// finishes with its first complete room.
-    pub fn new(size: usize, forever: bool, cookie_key: RandomState, now: Instant) -> Self {
+    pub fn new(size: u8, forever: bool, cookie_key: RandomState, now: Instant) -> Self {
         Self {
             size: size.clamp(2, MAX_ROOM),
             forever,
@@ -131,19 +104,17 @@ impl Tracker {
                     room,
                     name,
                     private,
-                }) => {
-                    let member = Member {
-                        id,
-                        name,
-                        public: source,
-                        private,
-                        heard: now,
-                        left: false,
-                        met: 0,
-                    };
-                    if self.is_proven(&cookie, source, now) {
-                        self.register(room, member, now);
-                    }
+                }) if self.is_proven(&cookie, source, now) => {
+                    self.register(
+                        room,
+                        Introduction {
+                            id,
+                            name,
+                            public: source,
+                            private,
+                        },
+                        now,
+                    );
                 }
                 Ok(Message::Met { cookie, id, other }) if self.is_proven(&cookie, source, now) => {
                     self.note_met(source, id, other, now);
@@ -151,7 +122,7 @@ impl Tracker {
                 Ok(Message::Leave { cookie, id }) if self.is_proven(&cookie, source, now) => {
                     self.note_left(id, now);
                 }
-                _ => {} // a peer's message that has lost its way, or nonsense
+                _ => {} // unproven, or a peer's message that has lost its way, or nonsense
             }
         }
     }
@@ -212,209 +183,111 @@ impl Tracker {
             .expect("16 hex digits are a cookie")
     }
 
-    fn register(&mut self, room: Name, member: Member, now: Instant) {
-        if self.departed.contains(&member.id) {
+    fn register(&mut self, room: Name, who: Introduction, now: Instant) {
+        if self.departed.contains(&who.id) {
             return; // a late copy of what it said before it left
         }
-        let (number, place) = match self.refresh(&member) {
-            Some(found) => found,
+        let number = match self.members.get(&who.id) {
+            Some(&number) => number,
             None if self.members.len() + self.departed.len() >= MAX_MEMBERS => {
                 let text = "this tracker is full: wait, or use another".to_owned();
-                self.outbox.push(member.public, &Message::Full { text });
-                return;
+                return self.outbox.push(who.public, &Message::Full { text });
             }
-            None => self.add(room, member, now),
+            None => self.add(room, who, now),
         };
-        self.answer(number, place);
+        let room = self.rooms.get_mut(&number).expect("a member's room exists");
+        room.refresh(who, now);
+        room.answer(who.id, &mut self.outbox);
     }
 
-    /// Refreshes a member that is here already, and tells its room and its place there.
-    fn refresh(&mut self, said: &Member) -> Option<(u64, usize)> {
-        let number = *self.members.get(&said.id)?;
-        let room = self.rooms.get_mut(&number)?;
-        let place = room
-            .members
-            .iter()
-            .position(|member| member.id == said.id)?;
-        let member = &mut room.members[place];
-        member.heard = said.heard;
-        member.left = false;
-        member.name = said.name;
-        if (member.public, member.private) != (said.public, said.private) {
-            (member.public, member.private) = (said.public, said.private);
-            member.met = 0;
-            room.members
-                .iter_mut()
-                .for_each(|other| other.met &= !(1 << place));
-        }
-        Some((number, place))
-    }
-
-    fn add(&mut self, name: Name, member: Member, now: Instant) -> (u64, usize) {
+    /// Takes a newcomer into the room of that name that still takes some, and tells its number.
+    fn add(&mut self, name: Name, who: Introduction, now: Instant) -> u64 {
         let number = self
             .open
             .get(&name)
             .copied()
             .unwrap_or_else(|| self.open_room(name, now));
         let room = self.rooms.get_mut(&number).expect("an open room exists");
-        let Member {
-            id,
-            public: endpoint,
-            name,
-            ..
-        } = member;
-        room.members.reserve_exact(1);
-        room.members.push(member);
-        let here = room.members.len();
-        self.members.insert(id, number);
-        self.events.push_back(Event::Registered { endpoint, name });
-        if here == self.size {
-            room.complete = true;
-            self.open.remove(&room.name);
+        room.add(who, now);
+        self.members.insert(who.id, number);
+        self.events.push_back(Event::Registered {
+            endpoint: who.public,
+            name: who.name,
+        });
+        if room.is_complete() {
+            self.open.remove(&name);
             self.first_complete.get_or_insert(number);
-            self.events.push_back(Event::Complete { size: here });
+            self.events.push_back(Event::Complete { size: self.size });
         }
-        (number, here - 1)
+        number
     }
 
     fn open_room(&mut self, name: Name, now: Instant) -> u64 {
         let number = self.next_room;
         self.next_room += 1;
         self.open.insert(name, number);
-        self.rooms.insert(
-            number,
-            Room {
-                name,
-                complete: false,
-                members: Vec::new(),
-            },
-        );
+        self.rooms.insert(number, Room::new(name, self.size));
         self.checks.insert((now + REGISTRATION_LIFETIME, number));
         number
     }
 
-    /// WAIT, and an introduction, both ways, to everyone it has not yet met.
-    fn answer(&mut self, number: u64, place: usize) {
-        let room = &self.rooms[&number];
-        let (here, size) = (room.members.len() as u64, self.size as u64);
-        let introduce = |member: &Member| Message::Peer {
-            here,
-            size,
-            id: member.id,
-            name: member.name,
-            public: member.public,
-            private: member.private,
-        };
-        let newcomer = &room.members[place];
-        self.outbox.push(
-            newcomer.public,
-            &Message::Wait {
-                here,
-                size,
-                public: newcomer.public,
-            },
-        );
-        for (other_place, other) in room.members.iter().enumerate() {
-            let have_met = newcomer.met & (1 << other_place) != 0 && other.met & (1 << place) != 0;
-            if other_place != place && !other.left && !have_met {
-                self.outbox.push(newcomer.public, &introduce(other));
-                self.outbox.push(other.public, &introduce(newcomer));
-            }
-        }
-    }
-
-    /// Counts only from the address that is being introduced: a MET on its way while that changed
-    /// says nothing about the new one.
     fn note_met(&mut self, source: SocketAddr, id: Id, other: Id, now: Instant) {
-        let Some(number) = self.members.get(&id).copied() else {
+        let Some(number) = self.members.get(&id) else {
             return;
         };
-        let room = self.rooms.get_mut(&number).expect("a member's room exists");
-        let Some(place) = room.members.iter().position(|member| member.id == other) else {
-            return;
-        };
-        for member in room
-            .members
-            .iter_mut()
-            .filter(|member| member.id == id && !member.left)
-        {
-            if member.public == source {
-                member.met |= 1 << place;
-                member.heard = now;
-            }
-        }
-        if self.first_complete == Some(number) && room.everyone_has_met() {
+        let room = self.rooms.get_mut(number).expect("a member's room exists");
+        room.note_met(source, id, other, now);
+        if self.first_complete == Some(*number) && room.has_everyone_met() {
             self.finish();
         }
     }
 
     fn note_left(&mut self, id: Id, now: Instant) {
-        let Some(number) = self.members.get(&id).copied() else {
+        let Some(&number) = self.members.get(&id) else {
             return;
         };
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
         if self.departed.insert(id) {
             self.departures.push_back((now + MEMORY, id));
         }
-        if room.complete {
-            room.members
-                .iter_mut()
-                .filter(|m| m.id == id)
-                .for_each(|member| member.left = true);
+        if room.is_complete() {
+            room.note_left(id);
         } else {
             self.remove(number, id);
         }
     }
 
-    /// Takes a member out of a room that is not complete; the places behind it move up.
+    /// Takes a member out of a room that is not complete, and closes it with the last one.
     fn remove(&mut self, number: u64, id: Id) {
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
-        let Some(place) = room.members.iter().position(|member| member.id == id) else {
-            return;
-        };
-        room.members.remove(place);
+        room.remove(id);
         self.members.remove(&id);
-        for member in &mut room.members {
-            let (before, after) = (member.met & ((1 << place) - 1), member.met >> 1);
-            member.met = before | (after & !((1 << place) - 1));
-        }
-        if room.members.is_empty() {
-            self.open.remove(&room.name);
+        if room.ids().next().is_none() {
+            self.open.remove(&room.name());
             self.rooms.remove(&number);
         }
     }
 
-    fn drop_silent(&mut self, number: u64, now: Instant) {
-        let silent = |member: &&Member| member.heard + REGISTRATION_LIFETIME <= now;
-        let dead: Vec<Id> = self.rooms[&number]
-            .members
-            .iter()
-            .filter(silent)
-            .map(|m| m.id)
-            .collect();
-        dead.into_iter().for_each(|id| self.remove(number, id));
-    }
-
-    /// Looks whether a room, or a part of it, is to be forgotten; if not, when to look again.
+    /// Looks whether a room, or somebody in it, is to be forgotten; if not, when to look again.
     fn check(&mut self, number: u64, now: Instant) {
         let Some(room) = self.rooms.get(&number) else {
             return;
         };
-        if !room.complete {
-            self.drop_silent(number, now);
-        } else if room.last_heard() + MEMORY <= now {
+        let is_due = room.next_check().is_some_and(|when| when <= now);
+        if is_due && room.is_complete() {
             self.forget(number);
+        } else if is_due {
+            room.silent(now)
+                .into_iter()
+                .for_each(|id| self.remove(number, id));
         }
-        if let Some(room) = self.rooms.get(&number) {
-            self.checks.insert((room.next_check(), number));
-        }
+        let next_check = self.rooms.get(&number).and_then(Room::next_check);
+        self.checks.extend(next_check.map(|when| (when, number)));
     }
 
     fn forget(&mut self, number: u64) {
         let room = self.rooms.remove(&number).expect("the caller has seen it");
-        room.members
-            .iter()
-            .for_each(|member| _ = self.members.remove(&member.id));
+        room.ids().for_each(|id| _ = self.members.remove(&id));
         if self.first_complete == Some(number) {
             self.finish();
         }
@@ -425,32 +298,6 @@ impl Tracker {
             self.finished = true;
             self.events.push_back(Event::Finished);
         }
-    }
-}
-
-impl Room {
-    fn last_heard(&self) -> Instant {
-        self.members
-            .iter()
-            .map(|member| member.heard)
-            .max()
-            .expect("a room has members")
-    }
-
-    fn next_check(&self) -> Instant {
-        let first_silent = self.members.iter().map(|member| member.heard).min();
-        match self.complete {
-            true => self.last_heard() + MEMORY,
-            false => first_silent.expect("a room has members") + REGISTRATION_LIFETIME,
-        }
-    }
-
-    fn everyone_has_met(&self) -> bool {
-        let everyone = u64::MAX >> (64 - self.members.len());
-        self.members
-            .iter()
-            .enumerate()
-            .all(|(place, member)| member.met | (1 << place) == everyone)
     }
 }
 
@@ -469,7 +316,7 @@ mod tests {
     }
 
     impl Bench {
-        fn new(size: usize, forever: bool) -> Self {
+        fn new(size: u8, forever: bool) -> Self {
             let now = Instant::now();
             Self {
                 tracker: Tracker::new(size, forever, RandomState::new(), now),

@@ -126,12 +126,12 @@ impl World {
         self.now - self.start
     }
 
-    pub fn add_tracker(&mut self, size: usize, forever: bool) -> usize {
+    pub fn add_tracker(&mut self, size: u8, forever: bool) -> usize {
         let machine = self.new_tracker(size, forever);
         self.add_host(0, TRACKER.parse().unwrap(), machine)
     }
 
-    pub fn new_tracker(&self, size: usize, forever: bool) -> Machine {
+    pub fn new_tracker(&self, size: u8, forever: bool) -> Machine {
         Machine::Tracker(Box::new(Tracker::new(
             size,
             forever,

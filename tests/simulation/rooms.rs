@@ -38,7 +38,7 @@ fn everyone_in_a_room_hears_everyone_else_exactly_once() {
             ..Weather::FAIR
         };
         let mut world = World::new(seed, weather);
-        world.add_tracker(size, true);
+        world.add_tracker(size as u8, true);
         let meeting = || Meeting::Tracker(TRACKER.parse().unwrap());
         // A room of our own, and another one in which nobody must hear us.
         let peers: Vec<usize> = (0..size)
