@@ -97,7 +97,7 @@ pub fn read_line(input: &mut impl BufRead) -> Option<Typed> {
         }
     }
     if length > line.len() {
-        return Some(Typed::TooLong(length));
+        return Some(Typed::TooLong(length - 1)); // its line feed does not count
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
@@ -106,4 +106,70 @@ pub fn read_line(input: &mut impl BufRead) -> Option<Typed> {
     } else {
         Typed::Line(line)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_exact_words_are_commands() {
+        let table = [
+            ("hello", Input::Say("hello")),
+            ("", Input::Say("")),
+            (" /quit", Input::Say(" /quit")),
+            ("please do not /quit", Input::Say("please do not /quit")),
+            ("/quit", Input::Quit),
+            ("/quit ", Input::Quit),
+            ("/quit now", Input::Unknown("/quit now")),
+            ("/peers", Input::Peers),
+            ("/help", Input::Help),
+            (
+                "/connect 192.0.2.1:50001",
+                Input::Connect("192.0.2.1:50001"),
+            ),
+            ("/connect", Input::Unknown("/connect")),
+            ("//quit", Input::Say("/quit")),
+            ("///quit", Input::Say("//quit")),
+            (
+                "//connect 192.0.2.1:50001",
+                Input::Say("/connect 192.0.2.1:50001"),
+            ),
+            ("//comment", Input::Unknown("//comment")),
+            ("/QUIT", Input::Unknown("/QUIT")),
+            (
+                "@bob hello there",
+                Input::To {
+                    who: "bob",
+                    line: "@bob hello there",
+                },
+            ),
+            (
+                "@bob",
+                Input::To {
+                    who: "bob",
+                    line: "@bob",
+                },
+            ),
+        ];
+        for (line, expected) in table {
+            assert_eq!(understand(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_ends_with_lf_or_crlf_and_is_read_in_bounded_memory() {
+        let long = "x".repeat(MAX_LINE);
+        let input = format!("one\ntwo\r\n\n{long}\n{long}y\n{long}{long}\nlast");
+        let mut input = input.as_bytes();
+        let line = |text: &str| Some(Typed::Line(text.to_owned()));
+        assert_eq!(read_line(&mut input), line("one"));
+        assert_eq!(read_line(&mut input), line("two"));
+        assert_eq!(read_line(&mut input), line(""));
+        assert_eq!(read_line(&mut input), line(&long));
+        assert_eq!(read_line(&mut input), Some(Typed::TooLong(MAX_LINE + 1)));
+        assert_eq!(read_line(&mut input), Some(Typed::TooLong(MAX_LINE * 2)));
+        assert_eq!(read_line(&mut input), line("last"));
+        assert_eq!(read_line(&mut input), None);
+    }
 }

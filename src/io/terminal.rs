@@ -223,3 +223,26 @@ fn columns(character: char, column: usize) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fit_the_screen() {
+        assert_eq!(rows("", 4), [""]);
+        assert_eq!(rows("abcd", 4), ["abcd"]);
+        assert_eq!(rows("abcdefghi", 4), ["abcd", "efgh", "i"]);
+        assert_eq!(rows("a\u{6f22}\u{5b57}b", 4), ["a\u{6f22}", "\u{5b57}b"]);
+        assert_eq!(rows("a\tb", 9), ["a\tb"]);
+        assert_eq!(rows("a\tb", 8), ["a\t", "b"]);
+    }
+
+    #[test]
+    fn nothing_that_disturbs_the_screen_is_printable() {
+        assert_eq!(
+            printable("a\tb\u{1b}[2J\u{9b}\u{7f}\u{202e}c\r"),
+            "a\tb\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}c\u{fffd}"
+        );
+    }
+}
