@@ -188,12 +188,8 @@ impl Socket {
                 self.show("<-", source, &buffer[..length]);
                 Ok(Arrival::Datagram(source, length))
             }
-            // ConnectionReset: Windows reports here that an earlier datagram found a closed port.
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(Arrival::Nothing),
-                ErrorKind::Interrupted | ErrorKind::ConnectionReset => Ok(Arrival::Nothing),
-                _ => Err(error),
-            },
+            Err(error) if is_passing(&error) => Ok(Arrival::Nothing),
+            Err(error) => Err(error),
         }
     }
 
@@ -238,6 +234,19 @@ impl Socket {
             ));
         }
     }
+}
+
+/// Whether a failed receive says nothing about the next one: the time was over, or Windows reports
+/// that an earlier datagram found a closed port, or that one was longer than the buffer.
+fn is_passing(error: &io::Error) -> bool {
+    const WSAEMSGSIZE: i32 = 10040;
+    let passing = [
+        ErrorKind::WouldBlock,
+        ErrorKind::TimedOut,
+        ErrorKind::Interrupted,
+        ErrorKind::ConnectionReset,
+    ];
+    passing.contains(&error.kind()) || (cfg!(windows) && error.raw_os_error() == Some(WSAEMSGSIZE))
 }
 
 /// A line for each message; the first with time and address, the others indented under it.
