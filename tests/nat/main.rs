@@ -364,6 +364,7 @@ fn special_cases() {
     tracker_beside_a_peer();
     a_mapping_is_lost();
     a_short_mapping_is_held_open();
+    two_behind_one_carrier_with_hairpin();
     for mover_speaks in [true, false] {
         an_address_changes(mover_speaks);
     }
@@ -458,6 +459,30 @@ fn a_mapping_is_lost() {
     lab(&["forget", "home2"]);
     talk(&mut alice, &mut bob, ["alice1", "bob1"]);
     println!("both mappings lost in mid-chat: punched again and talked");
+}
+
+fn two_behind_one_carrier_with_hairpin() {
+    ["home3", "home4", "carrier"]
+        .iter()
+        .for_each(|router| lab(&["router", router, "plain", "drop"]));
+    lab(&[
+        "hairpin",
+        "carrier",
+        "203.0.113.31",
+        "50003:100.64.0.3",
+        "50004:100.64.0.4",
+    ]);
+    let _tracker = tracker(&[]);
+    let [mut carol, mut dave] =
+        [("carol", "0.0.0.0:50003"), ("dave", "0.0.0.0:50004")].map(|(host, bind)| {
+            let arguments = ["--tracker", TRACKER, "--name", host, "--bind", bind];
+            start(host, env!("CARGO_BIN_EXE_peer"), &arguments)
+        });
+    carol.wait_for_news("ready to exchange messages");
+    dave.wait_for_news("ready to exchange messages");
+    let path = talk(&mut carol, &mut dave, ["carol", "dave"]);
+    assert_eq!(path, "203.0.113.31:50004");
+    println!("two homes behind one carrier with hairpin: met at {path} and talked");
 }
 
 /// The routers forget what was silent for eight seconds: a keepalive every five is enough.
