@@ -5,10 +5,10 @@
 //!
 //! | step | question | where |
 //! | --- | --- | --- |
-//! | Meet | who is out there, and at what address? | [`protocol::tracker`], [`protocol::room`], [`protocol::registration`], [`protocol::calls`] |
-//! | Reach | does a datagram get through, both ways? | [`protocol::path`] |
-//! | Talk | did you get it, once, in order? | [`protocol::delivery`], [`protocol::sender`], [`protocol::congestion`] |
-//! | Part | are you still there? | [`protocol::link`] |
+//! | Meet | who is out there, and at what address? | [`tracker`], [`room`], [`registration`], [`calls`] |
+//! | Reach | does a datagram get through, both ways? | [`path`] |
+//! | Talk | did you get it, once, in order? | [`delivery`], [`sender`], [`congestion`] |
+//! | Part | are you still there? | [`link`] |
 //!
 //! Read [`protocol::message`] first: it is the whole wire on one page. Then follow the four steps,
 //! and [`protocol::peer`], which joins them. `src/bin/` and [`io`] come last: they are the thin
@@ -27,7 +27,18 @@
 //! poll_timeout() -> Option<Instant>          when to call handle_timeout
 //! ```
 //!
-//! After each call of the first two, poll the other three until they say `None`.
+//! After each call of the first two, poll the transmits and the events until there are none, and
+//! ask anew for the timeout.
+//!
+//! [`tracker`]: protocol::tracker
+//! [`room`]: protocol::room
+//! [`registration`]: protocol::registration
+//! [`calls`]: protocol::calls
+//! [`path`]: protocol::path
+//! [`delivery`]: protocol::delivery
+//! [`sender`]: protocol::sender
+//! [`congestion`]: protocol::congestion
+//! [`link`]: protocol::link
 
 /// The protocol: pure machines, without sockets, clocks or threads.
 pub mod protocol {

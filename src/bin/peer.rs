@@ -242,7 +242,8 @@ impl Conversation {
         is_fresh
     }
 
-    /// The tracker's name may have another address by now. To ask may take long: a thread of its own does.
+    /// The tracker's name may have another address by now. To ask may take long: a thread of its
+    /// own does.
     fn resolve_again(self: &Arc<Self>) {
         if self.tracker.parse::<SocketAddr>().is_ok() {
             return;
@@ -410,7 +411,8 @@ impl Conversation {
         self.finish_acting(state, now);
     }
 
-    /// Sends what the keyboard has brought about, and wakes the receiver where it would sleep too long.
+    /// Sends what the keyboard has brought about, and wakes the receiver where it would sleep too
+    /// long.
     fn finish_acting(&self, mut state: MutexGuard<'_, State>, now: Instant) {
         let transmits = drain(&mut state.peer);
         state.last_said = Some(now);

@@ -93,7 +93,8 @@ fn words(event: &Event) -> Option<String> {
     }
 }
 
-/// Writes a line whole, so that lines do not run into each other; nobody is told where stdout is closed.
+/// Writes a line whole, so that lines do not run into each other; nobody is told where stdout is
+/// closed.
 fn tell(line: &str) {
     _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }

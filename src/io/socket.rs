@@ -297,8 +297,8 @@ pub fn resolve(address: &str, wants_ipv6: Option<bool>) -> Result<SocketAddr, St
     }
 }
 
-/// This machine's address on its network: the system is asked which one it would send from.
-/// Nothing is sent; the destination is one of those reserved for documentation (RFC 5737, RFC 3849).
+/// This machine's address on its network: the system is asked which one it would send from. Nothing
+/// is sent; the destination is one of those reserved for documentation (RFC 5737, RFC 3849).
 fn own_address(unspecified: IpAddr) -> IpAddr {
     let towards = |local: IpAddr, remote: IpAddr| {
         let socket = UdpSocket::bind((local, 0)).ok()?;

@@ -18,9 +18,9 @@ use super::datagram::MAX_DATAGRAM;
 /// As in RFC 9002 section 7.2.
 const INITIAL_WINDOW: usize = 10 * MAX_DATAGRAM;
 
-/// RFC 9002 section 7.2 takes 2. A loss shows when three datagrams overtake it, and on bad lines some
-/// of those are lost too: with 2 all waiting is for timeouts, with 6 ten times as much gets through
-/// at 30 % loss.
+/// RFC 9002 section 7.2 takes 2. A loss shows when three datagrams overtake it, and on bad lines
+/// some of those are lost too: with 2 all waiting is for timeouts, with 6 ten times as much gets
+/// through at 30 % loss.
 const MINIMUM_WINDOW: usize = 6 * MAX_DATAGRAM;
 
 /// Datagrams under way at most: an unread Linux socket holds about 90 full ones.
@@ -45,7 +45,8 @@ const MINIMUM_PROBE: Duration = Duration::from_millis(10);
 pub struct RoundTrip {
     smoothed: Option<Duration>,
     variation: Duration,
-    /// The estimate comes from a PING, which may have been answered late: the next sample replaces it.
+    /// The estimate comes from a PING, which may have been answered late: the next sample replaces
+    /// it.
     provisional: bool,
     doublings: u32,
     /// No shorter than this until a clean sample: what the last retransmitted message took.

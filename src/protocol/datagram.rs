@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 
 use super::message::{Message, MessageError};
 
-/// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the headers take 48 of them.
+/// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the
+/// headers take 48 of them.
 pub const MAX_DATAGRAM: usize = 1200;
 
-/// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the others; an empty or
-/// too long datagram is one bad line.
+/// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the
+/// others; an empty or too long datagram is one bad line.
 pub fn read_datagram(
     datagram: &[u8],
 ) -> impl Iterator<Item = (&[u8], Result<Message, MessageError>)> {

@@ -16,7 +16,8 @@ use std::str::FromStr;
 
 use super::message::MessageError;
 
-/// A peer's identity: 16 hex digits, drawn anew at each start. Whoever knows it may talk to that peer.
+/// A peer's identity: 16 hex digits, drawn anew at each start. Whoever knows it may talk to that
+/// peer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub u64);
 
@@ -92,8 +93,8 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A tracker's token, which proves that its holder receives at the address it sends from: 1 to 64 printable ASCII
-/// characters, meaningless to everyone but the tracker.
+/// A tracker's token, which proves that its holder receives at the address it sends from: 1 to 64
+/// printable ASCII characters, meaningless to everyone but the tracker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cookie(Box<str>);
 
@@ -203,12 +204,14 @@ fn number(digits: &str) -> Option<u64> {
         .filter(|number| plain && *number < 1 << 63)
 }
 
-/// The same endpoint in the one form in which endpoints are written and compared: an IPv4-mapped address as IPv4.
+/// The same endpoint in the one form in which endpoints are written and compared: an IPv4-mapped
+/// address as IPv4.
 pub fn canonical(endpoint: SocketAddr) -> SocketAddr {
     SocketAddr::new(endpoint.ip().to_canonical(), endpoint.port())
 }
 
-/// Whether a character would disturb the screen: a control character, or one that turns the writing direction.
+/// Whether a character would disturb the screen: a control character, or one that turns the writing
+/// direction.
 pub fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

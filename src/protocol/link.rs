@@ -345,7 +345,8 @@ impl Link {
         }
     }
 
-    /// Closes the link once both sides are done, and lingers for those whose last acknowledgement was lost.
+    /// Closes the link once both sides are done, and lingers for those whose last acknowledgement
+    /// was lost.
     fn part(&mut self, now: Instant) {
         if self.closed && self.they == Side::Left {
             self.ending.get_or_insert(Ending::Left);

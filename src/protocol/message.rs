@@ -16,8 +16,12 @@
 //!        BYE  <to> <from> <sequence>
 //! ```
 //!
-//! `Display` writes a message without its final `\n`, `FromStr` reads it: they are inverses. A datagram is one such
-//! line or several, each ended by `\n`: [`Outbox`](super::datagram::Outbox) packs them, [`read_datagram`](super::datagram::read_datagram) takes them apart.
+//! `Display` writes a message without its final `\n`, `FromStr` reads it: they are inverses. A
+//! datagram is one such line or several, each ended by `\n`: [`Outbox`] packs them,
+//! [`read_datagram`] takes them apart.
+//!
+//! [`Outbox`]: super::datagram::Outbox
+//! [`read_datagram`]: super::datagram::read_datagram
 
 use std::error::Error;
 use std::fmt;
@@ -68,7 +72,8 @@ pub enum Message {
         cookie: Cookie,
         id: Id,
     },
-    /// `to` is an id, or a room where peers meet without a tracker: an id written out is a name like any other.
+    /// `to` is an id, or a room where peers meet without a tracker: an id written out is a name
+    /// like any other.
     Ping {
         to: Name,
         from: Id,

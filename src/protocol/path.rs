@@ -146,8 +146,8 @@ impl Path {
         }
     }
 
-    /// Takes in a PING: it proves nothing, but shows where its sender can be reached. One that called for the
-    /// whole room is no sign that a path has moved.
+    /// Takes in a PING: it proves nothing, but shows where its sender can be reached. One that
+    /// called for the whole room is no sign that a path has moved.
     pub fn handle_ping(
         &mut self,
         source: SocketAddr,
@@ -219,7 +219,8 @@ impl Path {
             State::Reached {
                 last_heard_there, ..
             } => {
-                // While both sides still ping all candidates, they hear each other at several addresses.
+                // While both sides still ping all candidates, they hear each other at several
+                // addresses.
                 let is_settling =
                     self.candidates.contains(&source) && *last_heard_there + OLD_PATH_SILENT > now;
                 if may_have_moved && !is_settling {
@@ -362,8 +363,9 @@ impl Path {
     }
 }
 
-/// Whether an address is one that only a home, a laboratory or this machine knows: RFC 1918, RFC 4193, link-local
-/// and loopback. Anything else that somebody calls private is not worth a datagram.
+/// Whether an address is one that only a home, a laboratory or this machine knows: RFC 1918, RFC
+/// 4193, link-local and loopback. Anything else that somebody calls private is not worth a
+/// datagram.
 pub fn is_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {

@@ -304,7 +304,8 @@ impl Peer {
         self.settle(now);
     }
 
-    /// The socket is a fresh one, with this address: registers anew and waits for new introductions.
+    /// The socket is a fresh one, with this address: registers anew and waits for new
+    /// introductions.
     pub fn handle_fresh_socket(&mut self, private: SocketAddr, now: Instant) {
         if let Meet::Registration(registration) = &mut self.meet {
             registration.restart(private, now);

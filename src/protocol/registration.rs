@@ -20,10 +20,12 @@ use super::message::{Introduction, Message};
 /// Between the first three registrations.
 const EAGER: Duration = Duration::from_millis(250);
 
-/// A registration that was not answered is repeated so soon; and a COOKIE is answered no more often.
+/// A registration that was not answered is repeated so soon; and a COOKIE is answered no more
+/// often.
 const UNANSWERED: Duration = Duration::from_millis(500);
 
-/// A registration that was answered is refreshed so soon: the tracker forgets it after five seconds.
+/// A registration that was answered is refreshed so soon: the tracker forgets it after five
+/// seconds.
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// A tracker that has said nothing for so long is called silent.

@@ -35,7 +35,8 @@ const SLOW: Duration = Duration::from_secs(2);
 pub struct Sender {
     to: Id,
     from: Id,
-    /// All that is not acknowledged, and some that is behind a gap: `queue[0]` has `first_sequence`.
+    /// All that is not acknowledged, and some that is behind a gap: `queue[0]` has
+    /// `first_sequence`.
     queue: VecDeque<Outgoing>,
     first_sequence: u64,
     /// The first that was never sent: all from here on wait.
@@ -98,7 +99,8 @@ impl Sender {
         }
     }
 
-    /// Takes a line to be delivered, of at most [`MAX_LINE`](super::delivery::MAX_LINE) bytes, in pieces where it is long.
+    /// Takes a line to be delivered, of at most [`MAX_LINE`](super::delivery::MAX_LINE) bytes, in
+    /// pieces where it is long.
     pub fn say(&mut self, line: &str, now: Instant) {
         let mut rest = line;
         while rest.len() > MAX_TEXT {
