@@ -379,3 +379,61 @@ fn parts_without_end_close_the_link() {
     assert_eq!(world.hosts[alice].outcome, Some(false));
     assert!(world.hosts[alice].lines.is_empty());
 }
+
+#[test]
+fn a_peer_that_talks_nonsense_with_the_right_ids_makes_nobody_panic() {
+    for seed in 0..300 {
+        let (mut world, alice, bob) = couple(
+            seed,
+            Weather {
+                loss: 10,
+                ..Weather::FAIR
+            },
+        );
+        let us = world.peer(bob).links().next().unwrap().id();
+        let them = world.peer(alice).links().next().unwrap().id();
+        for _ in 0..200 {
+            let number = |world: &mut World| match world.dice.roll() % 4 {
+                0 => world.dice.roll() % 4,
+                1 => world.dice.roll() % 2000,
+                2 => (1 << 63) - 1 - world.dice.roll() % 3,
+                _ => world.dice.roll() >> 1,
+            };
+            let (first, second, third) =
+                (number(&mut world), number(&mut world), number(&mut world));
+            let line = match world.dice.roll() % 9 {
+                0 => format!("SAY {us} {them} {first} text"),
+                1 => format!(
+                    "PART {us} {them} {first} {}",
+                    "p".repeat(second as usize % 1100)
+                ),
+                2 => format!("ACK {us} {them} {first} {second}-{third}"),
+                3 => format!("ACK {us} {them} {first}"),
+                4 => format!("PING {us} {them} bob"),
+                5 => format!("PONG {us} {them} bob"),
+                6 => format!("END {us} {them} {first}"),
+                7 => format!(
+                    "PEER {first}/{second} {them} bob 203.0.113.9:{} 10.0.0.1:1",
+                    1 + third % 65_535
+                ),
+                _ => format!("WAIT {first}/{second} 203.0.113.9:50001"),
+            };
+            let sources = [
+                world.hosts[bob].endpoint,
+                world.hosts[0].endpoint,
+                "203.0.113.66:6".parse().unwrap(),
+            ];
+            let source = sources[world.dice.roll() as usize % sources.len()];
+            if world.hosts[alice].outcome.is_some() {
+                break;
+            }
+            let datagram = format!("{line}\n");
+            world.act(alice, |peer, now| {
+                peer.say("meanwhile", now);
+                peer.handle_datagram(source, datagram.as_bytes(), now);
+            });
+            world.run_for(Duration::from_millis(10));
+        }
+        world.run_for(MINUTE);
+    }
+}
