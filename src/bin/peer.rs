@@ -173,17 +173,12 @@ impl Conversation {
             .last_said
             .filter(|when| *when + NAP_AFTER_LINE > now)
             .map(|_| now + NAP);
-        let late = self.socket.poll_timeout();
-        let deadline = state
-            .peer
-            .poll_timeout()
-            .into_iter()
-            .chain(nap)
-            .chain(late)
-            .min();
+        let deadline = state.peer.poll_timeout().into_iter().chain(nap).min();
         state.receiver_sleeps_until = deadline;
         drop(state);
         self.send(transmits, now);
+        // Asked only now: what was just sent may have been held back.
+        let deadline = deadline.into_iter().chain(self.socket.poll_timeout()).min();
         Turn {
             events,
             outcome,

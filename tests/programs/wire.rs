@@ -1,6 +1,7 @@
 //! The wire, word for word: a peer made of a bare socket, as docs/protocol.md describes it.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 use crate::harness::{Program, peer, peer_command, stranger, tracker};
 
@@ -82,6 +83,19 @@ impl Hand {
     }
 }
 
+/// A peer that waits to be called.
+fn waiting_alice(flags: &[&str]) -> Program {
+    let arguments = [
+        "--direct",
+        "--name",
+        "alice",
+        "--bind",
+        "127.0.0.1:0",
+        "--trace",
+    ];
+    Program::start(peer_command().args(arguments).args(flags))
+}
+
 #[test]
 fn a_tracker_introduces_a_peer_by_hand() {
     let (tracker, address) = tracker(&["--forever"]);
@@ -114,14 +128,7 @@ fn a_tracker_introduces_a_peer_by_hand() {
 
 #[test]
 fn a_peer_that_waits_is_called_by_hand() {
-    let mut alice = Program::start(peer_command().args([
-        "--direct",
-        "--name",
-        "alice",
-        "--bind",
-        "127.0.0.1:0",
-        "--trace",
-    ]));
+    let mut alice = waiting_alice(&[]);
     let mut hand = Hand::new();
     let (at, id) = hand.call(&alice);
 
@@ -161,14 +168,7 @@ fn a_peer_that_waits_is_called_by_hand() {
 
 #[test]
 fn a_message_from_another_address_is_answered_there_and_moves_the_link() {
-    let mut alice = Program::start(peer_command().args([
-        "--direct",
-        "--name",
-        "alice",
-        "--bind",
-        "127.0.0.1:0",
-        "--trace",
-    ]));
+    let mut alice = waiting_alice(&[]);
     let mut hand = Hand::new();
     let (at, id) = hand.call(&alice);
     let mut moved = Hand::new();
@@ -202,4 +202,20 @@ fn a_tracker_tells_the_full_truth_to_nobody_unproven() {
             "{line}: {answer}"
         );
     }
+}
+
+#[test]
+fn a_reordered_acknowledgement_leaves_long_before_the_next_keepalive() {
+    let alice = waiting_alice(&["--reorder", "100"]);
+    let mut hand = Hand::new();
+    let (at, id) = hand.call(&alice);
+    let said = Instant::now();
+    hand.send(at, &format!("SAY {id} {BOB} 1 hello"));
+    assert_eq!(hand.receive("ACK").1, format!("ACK {BOB} {id} 2"));
+    // It waits 100 ms for a next one; a sleep until the keepalive would take 5 s.
+    assert!(
+        said.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        said.elapsed()
+    );
 }
