@@ -72,13 +72,11 @@ fn run(arguments: &Arguments) -> Result<Never, Box<dyn Error>> {
         is_ipv6,
     });
     let receiver = conversation.clone();
-    thread::Builder::new()
-        .name("receiver".to_owned())
-        .spawn(move || {
-            let error = receiver.receive_until_over();
-            eprintln!("error: cannot receive any more: {error}");
-            exit(1);
-        })?;
+    thread::Builder::new().name("receiver".to_owned()).spawn(move || {
+        let error = receiver.receive_until_over();
+        eprintln!("error: cannot receive any more: {error}");
+        exit(1);
+    })?;
     conversation.read_keyboard();
     loop {
         thread::park(); // a thread in read_line could not be woken: the receiver ends the process
@@ -139,10 +137,7 @@ impl Conversation {
                 self.terminal.leave();
                 exit(if ended_well { 0 } else { 1 });
             }
-            let deadline = turn
-                .deadline
-                .filter(|_| !has_acted)
-                .or(has_acted.then(Instant::now));
+            let deadline = turn.deadline.filter(|_| !has_acted).or(has_acted.then(Instant::now));
             arrival = match self.socket.receive(&mut buffer, deadline) {
                 Ok(arrival) => arrival,
                 Err(error) => return error,
@@ -162,28 +157,18 @@ impl Conversation {
         }
         let transmits = drain(&mut state.peer);
         let events: Vec<Event> = std::iter::from_fn(|| state.peer.poll_event()).collect();
-        let outcome = state
-            .peer
-            .outcome()
-            .map(|ended_well| ended_well && !state.failed);
+        let outcome = state.peer.outcome().map(|ended_well| ended_well && !state.failed);
         if state.keyboard_waits && self.may_say(&state.peer) {
             self.changed.notify_one();
         }
-        let nap = state
-            .last_said
-            .filter(|when| *when + NAP_AFTER_LINE > now)
-            .map(|_| now + NAP);
+        let nap = state.last_said.filter(|when| *when + NAP_AFTER_LINE > now).map(|_| now + NAP);
         let deadline = state.peer.poll_timeout().into_iter().chain(nap).min();
         state.receiver_sleeps_until = deadline;
         drop(state);
         self.send(transmits, now);
         // Asked only now: what was just sent may have been held back.
         let deadline = deadline.into_iter().chain(self.socket.poll_timeout()).min();
-        Turn {
-            events,
-            outcome,
-            deadline,
-        }
+        Turn { events, outcome, deadline }
     }
 
     /// Tells the person; true where that has set the machine going again.
@@ -191,12 +176,7 @@ impl Conversation {
         let mut chat = Vec::new();
         let mut has_acted = false;
         for event in events {
-            if let Event::Link {
-                name,
-                event: link::Event::Line(line),
-                ..
-            } = &event
-            {
+            if let Event::Link { name, event: link::Event::Line(line), .. } = &event {
                 chat.push(format!("{name}: {}", printable(line)));
                 continue;
             }
@@ -207,10 +187,7 @@ impl Conversation {
             match event {
                 Event::FreshSocket => has_acted |= self.take_fresh_socket(),
                 Event::Registration(registration::Event::TrackerSilent(_)) => self.resolve_again(),
-                Event::Link {
-                    event: link::Event::Reached(_),
-                    ..
-                } => self.terminal.first_prompt(),
+                Event::Link { event: link::Event::Reached(_), .. } => self.terminal.first_prompt(),
                 _ => {}
             }
         }
@@ -273,18 +250,12 @@ impl Conversation {
                     }
                 }
                 Typed::TooLong(length) => {
-                    self.fail(&format!(
-                        "a line of {length} bytes was not said: {MAX_LINE} are the most"
-                    ));
+                    self.fail(&format!("a line of {length} bytes was not said: {MAX_LINE} are the most"));
                 }
             }
             self.terminal.prompt_again();
         }
-        self.act(if self.is_at_terminal {
-            Peer::leave
-        } else {
-            Peer::end
-        });
+        self.act(if self.is_at_terminal { Peer::leave } else { Peer::end });
     }
 
     /// Does what a line says; true where it says to leave.
@@ -331,10 +302,7 @@ impl Conversation {
             }
             Err(NotFound::Unknown) => {
                 drop(state);
-                self.terminal.news(&format!(
-                    "nobody here is called {}: /peers lists who is",
-                    printable(who)
-                ));
+                self.terminal.news(&format!("nobody here is called {}: /peers lists who is", printable(who)));
             }
             Err(NotFound::Ambiguous(ids)) => {
                 drop(state);
@@ -357,8 +325,7 @@ impl Conversation {
                 let is_calling = state.peer.connect(endpoint, now);
                 self.finish_acting(state, now);
                 if !is_calling {
-                    self.terminal
-                        .news("/connect works with --direct and --lan; here a tracker introduces");
+                    self.terminal.news("/connect works with --direct and --lan; here a tracker introduces");
                 }
             }
         }
@@ -366,18 +333,9 @@ impl Conversation {
 
     fn show_peers(&self) {
         let now = Instant::now();
-        let peers: Vec<String> = self
-            .lock()
-            .peer
-            .links()
-            .map(|link| describe(link, now))
-            .collect();
+        let peers: Vec<String> = self.lock().peer.links().map(|link| describe(link, now)).collect();
         let peers = peers.join("\n");
-        self.terminal.news(if peers.is_empty() {
-            "nobody is here yet"
-        } else {
-            &peers
-        });
+        self.terminal.news(if peers.is_empty() { "nobody is here yet" } else { &peers });
     }
 
     /// Waits until a line can be said. At a terminal nobody waits for company: `None`, and a word.
@@ -390,10 +348,7 @@ impl Conversation {
         }
         while !self.may_say(&state.peer) {
             state.keyboard_waits = true;
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.keyboard_waits = false;
         Some(state)
@@ -441,9 +396,7 @@ impl Conversation {
     }
 
     fn send(&self, transmits: Vec<Transmit>, now: Instant) {
-        transmits
-            .into_iter()
-            .for_each(|transmit| self.socket.send(transmit));
+        transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
         self.socket.send_late(now);
     }
 }

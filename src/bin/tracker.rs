@@ -50,20 +50,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let listen = arguments.listen;
-    let trace: Option<Trace> = arguments
-        .trace
-        .then(|| Box::new(|lines: &str| eprintln_whole(lines)) as Trace);
-    let socket = Socket::bind(&[listen], trace, Harm::default()).map_err(|error| {
-        format!("cannot listen on {listen}: {error} (is another tracker running?)")
-    })?;
+    let trace: Option<Trace> =
+        arguments.trace.then(|| Box::new(|lines: &str| eprintln_whole(lines)) as Trace);
+    let socket = Socket::bind(&[listen], trace, Harm::default())
+        .map_err(|error| format!("cannot listen on {listen}: {error} (is another tracker running?)"))?;
     tell(&format!("Tracker listening on {}", socket.local_addr()?));
 
-    let mut tracker = Tracker::new(
-        arguments.peers,
-        arguments.forever,
-        RandomState::new(),
-        Instant::now(),
-    );
+    let mut tracker = Tracker::new(arguments.peers, arguments.forever, RandomState::new(), Instant::now());
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
     loop {
         match socket.receive(&mut buffer, tracker.poll_timeout())? {
@@ -85,9 +78,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
 fn words(event: &Event) -> Option<String> {
     match event {
-        Event::Registered { endpoint, name } => {
-            Some(format!("Connection from: {endpoint} ({name})"))
-        }
+        Event::Registered { endpoint, name } => Some(format!("Connection from: {endpoint} ({name})")),
         Event::Complete { size } => Some(format!("Got {size} peers, sending details to each one.")),
         Event::Finished => None,
     }

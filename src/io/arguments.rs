@@ -74,21 +74,16 @@ impl Arguments {
     /// # Errors
     /// A sentence for the person: a name that has no address, or none of use.
     pub fn meeting(&self) -> Result<Meeting, String> {
-        let is_ipv6 = self
-            .bind
-            .as_ref()
-            .is_some_and(|Bind(addresses)| addresses[0].is_ipv6());
+        let is_ipv6 = self.bind.as_ref().is_some_and(|Bind(addresses)| addresses[0].is_ipv6());
         let find = |address: &String| match resolve(address, Some(is_ipv6))? {
-            SocketAddr::V6(_) if self.bind.is_some() && !is_ipv6 => Err(format!(
-                "{address} has an IPv6 address only, and --bind an IPv4 one: use --bind [::]:0"
-            )),
+            SocketAddr::V6(_) if self.bind.is_some() && !is_ipv6 => {
+                Err(format!("{address} has an IPv6 address only, and --bind an IPv4 one: use --bind [::]:0"))
+            }
             endpoint => Ok(endpoint),
         };
         match &self.direct {
             _ if self.lan => Ok(Meeting::Lan),
-            Some(endpoints) => Ok(Meeting::Direct(
-                endpoints.iter().map(find).collect::<Result<_, _>>()?,
-            )),
+            Some(endpoints) => Ok(Meeting::Direct(endpoints.iter().map(find).collect::<Result<_, _>>()?)),
             None => Ok(Meeting::Tracker(find(&self.tracker)?)),
         }
     }
@@ -103,31 +98,16 @@ impl Arguments {
             Meeting::Direct(endpoints) => endpoints.iter().any(SocketAddr::is_ipv6),
             Meeting::Lan => false,
         };
-        let everywhere: IpAddr = if towards_ipv6 {
-            Ipv6Addr::UNSPECIFIED.into()
-        } else {
-            Ipv4Addr::UNSPECIFIED.into()
-        };
+        let everywhere: IpAddr =
+            if towards_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let Bind(addresses) = self.bind.clone().unwrap_or_else(|| everywhere.into());
-        let Self {
-            loss,
-            duplicate,
-            reorder,
-            seed,
-            ..
-        } = *self;
+        let Self { loss, duplicate, reorder, seed, .. } = *self;
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one("dice"));
-        let harm = Harm {
-            loss,
-            duplicate,
-            reorder,
-            seed,
-        };
-        let socket =
-            Socket::bind(&addresses, self.trace.then_some(trace), harm).map_err(|error| {
-                let address = addresses[0];
-                format!("cannot bind to {address}: {error} (without --bind, a free port is found)")
-            })?;
+        let harm = Harm { loss, duplicate, reorder, seed };
+        let socket = Socket::bind(&addresses, self.trace.then_some(trace), harm).map_err(|error| {
+            let address = addresses[0];
+            format!("cannot bind to {address}: {error} (without --bind, a free port is found)")
+        })?;
         if *meeting == Meeting::Lan {
             socket.allow_broadcast();
         }
@@ -150,9 +130,7 @@ impl FromStr for Bind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let endpoint = text
-            .parse()
-            .map(|endpoint: SocketAddr| Self(vec![endpoint]));
+        let endpoint = text.parse().map(|endpoint: SocketAddr| Self(vec![endpoint]));
         let address = || text.parse().map(|ip: IpAddr| ip.into());
         endpoint
             .or_else(|_| address())
@@ -165,10 +143,8 @@ impl FromStr for Bind {
 /// # Errors
 /// The form, for the person.
 pub fn host_and_port(text: &str) -> Result<String, String> {
-    let port = text
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.is_empty())
-        .map(|(_, port)| port.parse::<u16>());
+    let port =
+        text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
     match port {
         Some(Ok(1..)) => Ok(text.to_owned()),
         _ => Err("write HOST:PORT, for example 192.0.2.10:55555".to_owned()),

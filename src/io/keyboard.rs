@@ -44,9 +44,8 @@ pub fn understand(line: &str) -> Input<'_> {
         let who = rest.split(' ').next().unwrap_or(rest);
         return Input::To { who, line };
     }
-    let escaped = line
-        .strip_prefix('/')
-        .filter(|rest| command(rest.trim_start_matches('/').trim_end()).is_some());
+    let escaped =
+        line.strip_prefix('/').filter(|rest| command(rest.trim_start_matches('/').trim_end()).is_some());
     match line.strip_prefix('/') {
         None => Input::Say(line),
         Some(rest) => match (command(rest.trim_end()), escaped) {
@@ -62,9 +61,7 @@ fn command(words: &str) -> Option<Input<'_>> {
         "peers" => Some(Input::Peers),
         "help" => Some(Input::Help),
         "quit" => Some(Input::Quit),
-        _ => words
-            .strip_prefix("connect ")
-            .map(|endpoint| Input::Connect(endpoint.trim())),
+        _ => words.strip_prefix("connect ").map(|endpoint| Input::Connect(endpoint.trim())),
     }
 }
 
@@ -101,11 +98,7 @@ pub fn read_line(input: &mut impl BufRead) -> Option<Typed> {
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
-    Some(if line.len() > MAX_LINE {
-        Typed::TooLong(line.len())
-    } else {
-        Typed::Line(line)
-    })
+    Some(if line.len() > MAX_LINE { Typed::TooLong(line.len()) } else { Typed::Line(line) })
 }
 
 #[cfg(test)]
@@ -124,33 +117,15 @@ mod tests {
             ("/quit now", Input::Unknown("/quit now")),
             ("/peers", Input::Peers),
             ("/help", Input::Help),
-            (
-                "/connect 192.0.2.1:50001",
-                Input::Connect("192.0.2.1:50001"),
-            ),
+            ("/connect 192.0.2.1:50001", Input::Connect("192.0.2.1:50001")),
             ("/connect", Input::Unknown("/connect")),
             ("//quit", Input::Say("/quit")),
             ("///quit", Input::Say("//quit")),
-            (
-                "//connect 192.0.2.1:50001",
-                Input::Say("/connect 192.0.2.1:50001"),
-            ),
+            ("//connect 192.0.2.1:50001", Input::Say("/connect 192.0.2.1:50001")),
             ("//comment", Input::Unknown("//comment")),
             ("/QUIT", Input::Unknown("/QUIT")),
-            (
-                "@bob hello there",
-                Input::To {
-                    who: "bob",
-                    line: "@bob hello there",
-                },
-            ),
-            (
-                "@bob",
-                Input::To {
-                    who: "bob",
-                    line: "@bob",
-                },
-            ),
+            ("@bob hello there", Input::To { who: "bob", line: "@bob hello there" }),
+            ("@bob", Input::To { who: "bob", line: "@bob" }),
         ];
         for (line, expected) in table {
             assert_eq!(understand(line), expected, "{line:?}");

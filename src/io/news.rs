@@ -50,14 +50,11 @@ impl News {
                  Start it in another terminal with: cargo run --bin tracker"
             ),
             registration::Event::TrackerSilent(tracker) => {
-                format!(
-                    "no answer from the tracker at {tracker}: nobody new can join until it is back"
-                )
+                format!("no answer from the tracker at {tracker}: nobody new can join until it is back")
             }
-            registration::Event::Full(reason) => format!(
-                "no place at the tracker, still trying: {}",
-                printable(reason)
-            ),
+            registration::Event::Full(reason) => {
+                format!("no place at the tracker, still trying: {}", printable(reason))
+            }
         }
     }
 
@@ -65,9 +62,7 @@ impl News {
         Some(match event {
             link::Event::Introduced(endpoint) => {
                 let (ip, port) = (endpoint.ip(), endpoint.port());
-                format!(
-                    "got {name}\n  ip:          {ip}\n  source port: {port}\n  connecting {ip} {port}"
-                )
+                format!("got {name}\n  ip:          {ip}\n  source port: {port}\n  connecting {ip} {port}")
             }
             link::Event::Reached(_) => {
                 self.reached += 1;
@@ -89,10 +84,9 @@ impl News {
             link::Event::Gone(lines) => {
                 format!("{name} is gone: no answer for 20 s{}", lost(*lines))
             }
-            link::Event::Broken(lines) => format!(
-                "{name} has sent a line over 64 KiB: link closed{}",
-                lost(*lines)
-            ),
+            link::Event::Broken(lines) => {
+                format!("{name} has sent a line over 64 KiB: link closed{}", lost(*lines))
+            }
             link::Event::Slow(Slowness::Waiting) => {
                 format!("{name} has not acknowledged a line for 2 s, still trying")
             }
@@ -102,40 +96,25 @@ impl News {
 }
 
 fn lost(lines: usize) -> String {
-    if lines == 0 {
-        String::new()
-    } else {
-        format!("; {} never acknowledged", count(lines))
-    }
+    if lines == 0 { String::new() } else { format!("; {} never acknowledged", count(lines)) }
 }
 
 fn count(lines: usize) -> String {
-    if lines == 1 {
-        "1 line was".to_owned()
-    } else {
-        format!("{lines} lines were")
-    }
+    if lines == 1 { "1 line was".to_owned() } else { format!("{lines} lines were") }
 }
 
 fn unreachable_text(name: &str, failure: &Failure) -> String {
-    let mut text = format!(
-        "cannot reach {name} after {ATTEMPTS} attempts{}\n  tried:",
-        lost(failure.unacknowledged)
-    );
+    let mut text =
+        format!("cannot reach {name} after {ATTEMPTS} attempts{}\n  tried:", lost(failure.unacknowledged));
     for endpoint in &failure.tried {
         write!(text, " {endpoint}").expect("a String takes everything");
     }
-    write!(text, "\n  the tracker sees {name} at {}", failure.public)
-        .expect("a String takes everything");
+    write!(text, "\n  the tracker sees {name} at {}", failure.public).expect("a String takes everything");
     if let Some((private, public)) = failure.ours {
-        write!(
-            text,
-            "\n  the tracker sees you at {public}; on your own network you are {private}"
-        )
-        .expect("a String takes everything");
+        write!(text, "\n  the tracker sees you at {public}; on your own network you are {private}")
+            .expect("a String takes everything");
     }
-    write!(text, "\n  likely: {}", likely_reason(name, failure))
-        .expect("a String takes everything");
+    write!(text, "\n  likely: {}", likely_reason(name, failure)).expect("a String takes everything");
     text + "\n  to do:  put both on one network (a phone's hotspot will do), or let one of you forward a UDP port\n          \
             and wait with --direct --bind 0.0.0.0:PORT, and the other call with --direct ADDRESS:PORT"
 }
@@ -153,16 +132,19 @@ fn likely_reason(name: &str, failure: &Failure) -> String {
         );
     }
     match (is_inside(public), is_inside(failure.public)) {
-        (true, false) => "the tracker is behind the same router as you, so nobody outside can be told your public \
+        (true, false) => {
+            "the tracker is behind the same router as you, so nobody outside can be told your public \
                           address: run it on a public host"
-            .to_owned(),
+                .to_owned()
+        }
         (false, true) => format!(
             "the tracker is behind the same router as {name}, so it cannot tell you {name}'s public address: run it \
              on a public host"
         ),
         (true, true) => "a firewall, or a Wi-Fi that keeps its clients apart".to_owned(),
         _ if public.ip() == failure.public.ip() => {
-            "you are behind the same router, which does not let you reach each other by its public address".to_owned()
+            "you are behind the same router, which does not let you reach each other by its public address"
+                .to_owned()
         }
         _ if public.port() != private.port() => format!(
             "your router gives every destination another port (a symmetric NAT), and {name}'s router or firewall lets \
@@ -178,20 +160,15 @@ fn likely_reason(name: &str, failure: &Failure) -> String {
 /// A line of `/peers`.
 pub fn describe(link: &Link, now: Instant) -> String {
     let (name, id, sender) = (link.name(), link.id(), link.sender());
-    let address = link
-        .endpoint()
-        .map_or("being reached".to_owned(), |endpoint| endpoint.to_string());
-    let round_trip = sender.round_trip.smoothed().map_or("-".to_owned(), |time| {
-        format!("{:.1} ms", time.as_secs_f64() * 1e3)
-    });
+    let address = link.endpoint().map_or("being reached".to_owned(), |endpoint| endpoint.to_string());
+    let round_trip = sender
+        .round_trip
+        .smoothed()
+        .map_or("-".to_owned(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
     let silent = link
         .path
         .last_heard()
-        .map_or("never heard".to_owned(), |when| {
-            format!("silent for {:.1} s", (now - when).as_secs_f64())
-        });
+        .map_or("never heard".to_owned(), |when| format!("silent for {:.1} s", (now - when).as_secs_f64()));
     let unacknowledged = sender.unacknowledged();
-    format!(
-        "{name}  {id}  {address}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}"
-    )
+    format!("{name}  {id}  {address}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}")
 }

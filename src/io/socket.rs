@@ -70,11 +70,7 @@ impl Socket {
     /// The system's, about the last of them.
     pub fn bind(addresses: &[SocketAddr], trace: Option<Trace>, harm: Harm) -> io::Result<Self> {
         let socket = UdpSocket::bind(addresses)?;
-        let harmer = Harmer {
-            harm,
-            dice: Dice(harm.seed),
-            held_back: None,
-        };
+        let harmer = Harmer { harm, dice: Dice(harm.seed), held_back: None };
         let is_harmed = harm.loss > 0 || harm.duplicate > 0 || harm.reorder > 0;
         Ok(Self {
             is_ipv6: socket.local_addr()?.is_ipv6(),
@@ -100,9 +96,7 @@ impl Socket {
 
     /// The address by which others on the same network can reach this socket.
     pub fn private_endpoint(&self) -> SocketAddr {
-        let bound = self
-            .local_addr()
-            .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        let bound = self.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         match bound.ip() {
             ip if ip.is_unspecified() => SocketAddr::new(own_address(ip), bound.port()),
             _ => canonical(bound),
@@ -129,12 +123,7 @@ impl Socket {
             return self.send_now(&transmit);
         };
         let mut harmer = lock(harm);
-        let Harm {
-            loss,
-            duplicate,
-            reorder,
-            ..
-        } = harmer.harm;
+        let Harm { loss, duplicate, reorder, .. } = harmer.harm;
         let [is_lost, is_doubled, is_late] =
             [loss, duplicate, reorder].map(|percent| harmer.dice.percent(percent));
         if is_lost {
@@ -156,10 +145,7 @@ impl Socket {
 
     /// When [`Self::send_late`] is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        lock(self.harm.as_ref()?)
-            .held_back
-            .as_ref()
-            .map(|(when, _)| *when)
+        lock(self.harm.as_ref()?).held_back.as_ref().map(|(when, _)| *when)
     }
 
     /// Sends what was held back for long enough.
@@ -208,10 +194,7 @@ impl Socket {
     }
 
     fn current(&self) -> Arc<UdpSocket> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn send_now(&self, transmit: &Transmit) {
@@ -226,12 +209,7 @@ impl Socket {
 
     fn show(&self, arrow: &str, address: SocketAddr, datagram: &[u8]) {
         if let Some(trace) = &self.trace {
-            trace(&trace_lines(
-                self.started.elapsed(),
-                arrow,
-                address,
-                datagram,
-            ));
+            trace(&trace_lines(self.started.elapsed(), arrow, address, datagram));
         }
     }
 }
@@ -240,12 +218,8 @@ impl Socket {
 /// that an earlier datagram found a closed port, or that one was longer than the buffer.
 fn is_passing(error: &io::Error) -> bool {
     const WSAEMSGSIZE: i32 = 10040;
-    let passing = [
-        ErrorKind::WouldBlock,
-        ErrorKind::TimedOut,
-        ErrorKind::Interrupted,
-        ErrorKind::ConnectionReset,
-    ];
+    let passing =
+        [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::Interrupted, ErrorKind::ConnectionReset];
     passing.contains(&error.kind()) || (cfg!(windows) && error.raw_os_error() == Some(WSAEMSGSIZE))
 }
 
@@ -278,17 +252,15 @@ pub fn resolve(address: &str, wants_ipv6: Option<bool>) -> Result<SocketAddr, St
     let found: Vec<SocketAddr> = address
         .to_socket_addrs()
         .map_err(|error| {
-            format!(
-                "cannot resolve {address}: {error} (write HOST:PORT, for example 127.0.0.1:55555)"
-            )
+            format!("cannot resolve {address}: {error} (write HOST:PORT, for example 127.0.0.1:55555)")
         })?
         .map(canonical)
         .collect();
     let fits = |endpoint: &&SocketAddr| wants_ipv6.is_none_or(|ipv6| endpoint.is_ipv6() == ipv6);
     match found.iter().find(fits).or(found.first()) {
-        Some(endpoint) if endpoint.port() == 0 => Err(format!(
-            "{address}: port 0 cannot be reached; name the port"
-        )),
+        Some(endpoint) if endpoint.port() == 0 => {
+            Err(format!("{address}: port 0 cannot be reached; name the port"))
+        }
         Some(endpoint) if endpoint.ip().is_unspecified() => Err(format!(
             "{address} is an address to listen on, not to send to; on this machine, use 127.0.0.1"
         )),
@@ -305,20 +277,14 @@ fn own_address(unspecified: IpAddr) -> IpAddr {
         socket.connect((remote, 9)).ok()?;
         socket.local_addr().ok().map(|own| own.ip())
     };
-    let v4 = || {
-        towards(
-            Ipv4Addr::UNSPECIFIED.into(),
-            Ipv4Addr::new(192, 0, 2, 1).into(),
-        )
-    };
+    let v4 = || towards(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
     match unspecified {
         IpAddr::V4(_) => v4().unwrap_or(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(_) => towards(
-            Ipv6Addr::UNSPECIFIED.into(),
-            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-        )
-        .or_else(v4)
-        .unwrap_or(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V6(_) => {
+            towards(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into())
+                .or_else(v4)
+                .unwrap_or(Ipv6Addr::LOCALHOST.into())
+        }
     }
 }
 

@@ -60,11 +60,7 @@ impl Default for Terminal {
             true if cfg!(unix) && !is_dumb => Style::Insert,
             true => Style::Overwrite,
         };
-        Self {
-            style,
-            news_are_on_screen: io::stderr().is_terminal(),
-            state: Mutex::default(),
-        }
+        Self { style, news_are_on_screen: io::stderr().is_terminal(), state: Mutex::default() }
     }
 }
 
@@ -108,11 +104,7 @@ impl Terminal {
 
     /// News: lines of text on stderr. Nobody is told where stderr is closed.
     pub fn news(&self, text: &str) {
-        let style = if self.news_are_on_screen {
-            self.style
-        } else {
-            Style::Plain
-        };
+        let style = if self.news_are_on_screen { self.style } else { Style::Plain };
         let lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
         _ = self.write(io::stderr().lock(), &lines, style);
     }
@@ -121,9 +113,7 @@ impl Terminal {
         let mut state = self.lock();
         let mut output = String::new();
         match style {
-            Style::Plain => lines
-                .iter()
-                .for_each(|line| output.extend([line.as_str(), "\n"])),
+            Style::Plain => lines.iter().for_each(|line| output.extend([line.as_str(), "\n"])),
             Style::Insert => {
                 for row in lines.iter().flat_map(|line| rows(line, state.width())) {
                     output.extend(["\x1bD\x1bM\x1b7\r\x1b[L", row, "\x1b8\x1b[B"]);
@@ -131,9 +121,7 @@ impl Terminal {
             }
             Style::Overwrite => {
                 let erase = if cfg!(unix) { "\r" } else { "\r\x1b[K" };
-                lines
-                    .iter()
-                    .for_each(|line| output.extend([erase, line, "\n"]));
+                lines.iter().for_each(|line| output.extend([erase, line, "\n"]));
                 output.push_str(if state.prompt_is_shown { PROMPT } else { "" });
             }
         }
@@ -170,33 +158,16 @@ fn write_whole(mut to: impl Write, text: &str) -> io::Result<()> {
 
 /// std cannot ask for the size of the screen, `stty` can.
 fn measure_width() -> Option<usize> {
-    let output = Command::new("stty")
-        .arg("size")
-        .stdin(Stdio::inherit())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let columns = String::from_utf8(output.stdout)
-        .ok()?
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()?;
+    let output =
+        Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
+    let columns = String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1)?.parse().ok()?;
     (columns > 1).then_some(columns)
 }
 
 /// The text without anything that could disturb the screen: the characters that would are shown as
 /// U+FFFD. Tabs stay.
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c != '\t' && is_unprintable(c) {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c != '\t' && is_unprintable(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Splits a line into rows that fit the screen.

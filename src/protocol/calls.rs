@@ -52,11 +52,7 @@ impl Calls {
     /// Calls for `room` in the name of the peer `id`; with `lan`, to everyone near.
     pub fn new(id: Id, name: Name, room: Name, lan: bool, now: Instant) -> Self {
         Self {
-            call: Message::Ping {
-                to: room,
-                from: id,
-                name,
-            },
+            call: Message::Ping { to: room, from: id, name },
             calls: Vec::new(),
             next_lan_call: lan.then_some(now),
             strangers: VecDeque::new(),
@@ -66,12 +62,7 @@ impl Calls {
     /// Calls this endpoint until it answers.
     pub fn add(&mut self, endpoint: SocketAddr, now: Instant) {
         if self.calls.iter().all(|call| call.endpoint != endpoint) {
-            self.calls.push(Call {
-                endpoint,
-                since: now,
-                next: now,
-                told: false,
-            });
+            self.calls.push(Call { endpoint, since: now, next: now, told: false });
         }
     }
 
@@ -91,10 +82,7 @@ impl Calls {
 
     /// The name of a stranger who has called before.
     pub fn stranger(&self, id: Id) -> Option<Name> {
-        self.strangers
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map(|(_, name)| *name)
+        self.strangers.iter().find(|(known, _)| *known == id).map(|(_, name)| *name)
     }
 
     /// Calls whom it is time to call; hands out an endpoint that has not answered for long.
@@ -105,17 +93,13 @@ impl Calls {
         }
         if self.next_lan_call.is_some_and(|when| when <= now) {
             self.next_lan_call = Some(now + LAN_INTERVAL);
-            for (address, port) in EVERYONE
-                .into_iter()
-                .flat_map(|address| PORTS.map(move |port| (address, port)))
+            for (address, port) in
+                EVERYONE.into_iter().flat_map(|address| PORTS.map(move |port| (address, port)))
             {
                 outbox.push((address, port).into(), &self.call);
             }
         }
-        let unanswered = self
-            .calls
-            .iter_mut()
-            .find(|call| !call.told && call.since + UNANSWERED <= now)?;
+        let unanswered = self.calls.iter_mut().find(|call| !call.told && call.since + UNANSWERED <= now)?;
         unanswered.told = true;
         Some(unanswered.endpoint)
     }
@@ -123,11 +107,7 @@ impl Calls {
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let told = |call: &Call| {
-            if call.told {
-                call.next
-            } else {
-                call.next.min(call.since + UNANSWERED)
-            }
+            if call.told { call.next } else { call.next.min(call.since + UNANSWERED) }
         };
         self.calls.iter().map(told).chain(self.next_lan_call).min()
     }

@@ -100,17 +100,14 @@ impl RoundTrip {
 
     /// When what was sent is to be sent again.
     pub fn timeout(&self) -> Duration {
-        let estimate = self
-            .smoothed
-            .map_or(INITIAL_TIMEOUT, |smoothed| smoothed + self.variation * 4);
+        let estimate = self.smoothed.map_or(INITIAL_TIMEOUT, |smoothed| smoothed + self.variation * 4);
         let timeout = estimate.max(MINIMUM_TIMEOUT).max(self.floor) * (1 << self.doublings);
         timeout.min(MAXIMUM_TIMEOUT)
     }
 
     /// When silence is worth a probe: RFC 9002 section 6.2.
     pub fn probe_timeout(&self) -> Duration {
-        self.smoothed
-            .map_or(self.timeout(), |smoothed| (smoothed * 2).max(MINIMUM_PROBE))
+        self.smoothed.map_or(self.timeout(), |smoothed| (smoothed * 2).max(MINIMUM_PROBE))
     }
 
     fn restart(&mut self, sample: Duration) {
@@ -130,11 +127,7 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self {
-            bytes: INITIAL_WINDOW,
-            slow_start_until: MAXIMUM_WINDOW,
-            recovery: 0,
-        }
+        Self { bytes: INITIAL_WINDOW, slow_start_until: MAXIMUM_WINDOW, recovery: 0 }
     }
 }
 

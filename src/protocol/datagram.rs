@@ -11,28 +11,19 @@ pub const MAX_DATAGRAM: usize = 1200;
 
 /// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the
 /// others; an empty or too long datagram is one bad line.
-pub fn read_datagram(
-    datagram: &[u8],
-) -> impl Iterator<Item = (&[u8], Result<Message, MessageError>)> {
+pub fn read_datagram(datagram: &[u8]) -> impl Iterator<Item = (&[u8], Result<Message, MessageError>)> {
     let refused = match datagram.len() {
         0 => Some(MessageError::EmptyDatagram),
         length if length > MAX_DATAGRAM => Some(MessageError::LongDatagram),
         _ => None,
     };
-    let lines = datagram
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter(move |_| refused.is_none());
-    refused
-        .map(|error| (datagram, Err(error)))
-        .into_iter()
-        .chain(lines.map(|line| (line, read_line(line))))
+    let lines = datagram.split_inclusive(|byte| *byte == b'\n').filter(move |_| refused.is_none());
+    refused.map(|error| (datagram, Err(error))).into_iter().chain(lines.map(|line| (line, read_line(line))))
 }
 
 fn read_line(line: &[u8]) -> Result<Message, MessageError> {
     let line = line.strip_suffix(b"\n").ok_or(MessageError::Unterminated)?;
-    str::from_utf8(line)
-        .map_err(|_| MessageError::NotUtf8)?
-        .parse()
+    str::from_utf8(line).map_err(|_| MessageError::NotUtf8)?.parse()
 }
 
 /// A datagram to be sent.
@@ -61,17 +52,13 @@ impl Outbox {
         {
             open.datagram.extend_from_slice(line.as_bytes());
         } else {
-            self.0.push_back(Transmit {
-                destination,
-                datagram: line.into(),
-            });
+            self.0.push_back(Transmit { destination, datagram: line.into() });
         }
     }
 
     /// Whether so many more bytes for this destination would join a datagram that is waiting.
     pub fn has_room(&mut self, destination: SocketAddr, bytes: usize) -> bool {
-        self.last_for(destination)
-            .is_some_and(|open| open.datagram.len() + bytes <= MAX_DATAGRAM)
+        self.last_for(destination).is_some_and(|open| open.datagram.len() + bytes <= MAX_DATAGRAM)
     }
 
     /// The datagram to send next.
@@ -80,9 +67,6 @@ impl Outbox {
     }
 
     fn last_for(&mut self, destination: SocketAddr) -> Option<&mut Transmit> {
-        self.0
-            .iter_mut()
-            .rev()
-            .find(|transmit| transmit.destination == destination)
+        self.0.iter_mut().rev().find(|transmit| transmit.destination == destination)
     }
 }

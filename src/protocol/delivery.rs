@@ -45,11 +45,7 @@ pub enum Received {
 
 impl Default for Receiver {
     fn default() -> Self {
-        Self {
-            expected_sequence: 1,
-            held: BTreeMap::new(),
-            unfinished_line: String::new(),
-        }
+        Self { expected_sequence: 1, held: BTreeMap::new(), unfinished_line: String::new() }
     }
 }
 
@@ -73,9 +69,7 @@ impl Receiver {
 
     fn deliver(&mut self, body: Body) -> Option<Received> {
         match body {
-            Body::Part(text) | Body::Say(text)
-                if self.unfinished_line.len() + text.len() > MAX_LINE =>
-            {
+            Body::Part(text) | Body::Say(text) if self.unfinished_line.len() + text.len() > MAX_LINE => {
                 Some(Received::TooLong)
             }
             Body::Part(text) => {
@@ -83,9 +77,7 @@ impl Receiver {
                 None
             }
             Body::Say(text) if self.unfinished_line.is_empty() => Some(Received::Line(text)),
-            Body::Say(text) => Some(Received::Line(
-                std::mem::take(&mut self.unfinished_line) + &text,
-            )),
+            Body::Say(text) => Some(Received::Line(std::mem::take(&mut self.unfinished_line) + &text)),
             Body::End => Some(Received::End),
             Body::Bye => Some(Received::Bye),
         }
@@ -113,12 +105,7 @@ impl Receiver {
         });
         let count = fitting.count();
         ranges.truncate(count);
-        Message::Ack {
-            to,
-            from,
-            next,
-            ranges,
-        }
+        Message::Ack { to, from, next, ranges }
     }
 }
 
@@ -159,11 +146,7 @@ mod tests {
         }
         let written = receiver.acknowledgement(Id(1), Id(2)).to_string();
         assert!(written.contains(" 1 3-3 5-5 7-7 "), "{written}");
-        assert!(
-            (MAX_DATAGRAM - 10..MAX_DATAGRAM).contains(&written.len()),
-            "{} bytes",
-            written.len()
-        );
+        assert!((MAX_DATAGRAM - 10..MAX_DATAGRAM).contains(&written.len()), "{} bytes", written.len());
     }
 
     #[test]
@@ -171,11 +154,6 @@ mod tests {
         let mut receiver = Receiver::default();
         receive(&mut receiver, 1 + MAX_AHEAD, say("just near enough"));
         receive(&mut receiver, 2 + MAX_AHEAD, say("too far"));
-        assert!(
-            receiver
-                .acknowledgement(Id(1), Id(2))
-                .to_string()
-                .ends_with(" 1 1025-1025")
-        );
+        assert!(receiver.acknowledgement(Id(1), Id(2)).to_string().ends_with(" 1 1025-1025"));
     }
 }

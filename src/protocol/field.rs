@@ -31,10 +31,8 @@ impl FromStr for Id {
     type Err = MessageError;
 
     fn from_str(digits: &str) -> Result<Self, MessageError> {
-        let plain = digits.len() == 16
-            && digits
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let plain =
+            digits.len() == 16 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let value = u64::from_str_radix(digits, 16).ok().filter(|_| plain);
         value.map(Self).ok_or(MessageError::BadField("id"))
     }
@@ -58,20 +56,13 @@ impl FromStr for Name {
     type Err = MessageError;
 
     fn from_str(text: &str) -> Result<Self, MessageError> {
-        if text.is_empty()
-            || text.len() > 32
-            || text.chars().any(|c| c.is_whitespace() || is_unprintable(c))
+        if text.is_empty() || text.len() > 32 || text.chars().any(|c| c.is_whitespace() || is_unprintable(c))
         {
-            return Err(MessageError::BadField(
-                "name: 1 to 32 bytes, no spaces, nothing unprintable",
-            ));
+            return Err(MessageError::BadField("name: 1 to 32 bytes, no spaces, nothing unprintable"));
         }
         let mut bytes = [0; 32];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
-        Ok(Self {
-            length: text.len() as u8,
-            bytes,
-        })
+        Ok(Self { length: text.len() as u8, bytes })
     }
 }
 
@@ -109,11 +100,8 @@ impl FromStr for Cookie {
     type Err = MessageError;
 
     fn from_str(text: &str) -> Result<Self, MessageError> {
-        let valid =
-            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        valid
-            .then(|| Self(text.into()))
-            .ok_or(MessageError::BadField("cookie"))
+        let valid = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        valid.then(|| Self(text.into())).ok_or(MessageError::BadField("cookie"))
     }
 }
 
@@ -129,17 +117,13 @@ pub(super) struct Fields<'a>(pub(super) Option<&'a str>);
 impl<'a> Fields<'a> {
     pub(super) fn next(&mut self, what: &'static str) -> Result<&'a str, MessageError> {
         let rest = self.0.ok_or(MessageError::MissingField(what))?;
-        let (field, rest) = rest
-            .split_once(' ')
-            .map_or((rest, None), |(field, rest)| (field, Some(rest)));
+        let (field, rest) = rest.split_once(' ').map_or((rest, None), |(field, rest)| (field, Some(rest)));
         self.0 = rest;
         Ok(field)
     }
 
     pub(super) fn parse<T: FromStr>(&mut self, what: &'static str) -> Result<T, MessageError> {
-        self.next(what)?
-            .parse()
-            .map_err(|_| MessageError::BadField(what))
+        self.next(what)?.parse().map_err(|_| MessageError::BadField(what))
     }
 
     pub(super) fn number(&mut self, what: &'static str) -> Result<u64, MessageError> {
@@ -148,11 +132,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn endpoint(&mut self, what: &'static str) -> Result<SocketAddr, MessageError> {
         let endpoint: SocketAddr = self.parse(what)?;
-        if endpoint.port() == 0 {
-            Err(MessageError::BadField(what))
-        } else {
-            Ok(canonical(endpoint))
-        }
+        if endpoint.port() == 0 { Err(MessageError::BadField(what)) } else { Ok(canonical(endpoint)) }
     }
 
     pub(super) fn count(&mut self) -> Result<(u64, u64), MessageError> {
@@ -179,29 +159,19 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn text(&mut self) -> Result<String, MessageError> {
-        self.0
-            .take()
-            .map(str::to_owned)
-            .ok_or(MessageError::MissingField("text"))
+        self.0.take().map(str::to_owned).ok_or(MessageError::MissingField("text"))
     }
 
     pub(super) fn end(self) -> Result<(), MessageError> {
-        if self.0.is_none() {
-            Ok(())
-        } else {
-            Err(MessageError::TooManyFields)
-        }
+        if self.0.is_none() { Ok(()) } else { Err(MessageError::TooManyFields) }
     }
 }
 
 /// Decimal digits, no sign, no leading zero, below 2^63.
 fn number(digits: &str) -> Option<u64> {
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit())
-        && (digits == "0" || !digits.starts_with('0'));
-    digits
-        .parse()
-        .ok()
-        .filter(|number| plain && *number < 1 << 63)
+    let plain =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    digits.parse().ok().filter(|number| plain && *number < 1 << 63)
 }
 
 /// The same endpoint in the one form in which endpoints are written and compared: an IPv4-mapped

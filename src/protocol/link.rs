@@ -248,43 +248,27 @@ impl Link {
             self.sender.handle_timeout(endpoint, outbox, now);
             if self.gone_time().is_some_and(|when| when <= now) {
                 self.ending = Some(Ending::Gone);
-                self.events
-                    .push_back(Event::Gone(self.sender.unacknowledged()));
+                self.events.push_back(Event::Gone(self.sender.unacknowledged()));
             }
         }
-        self.events
-            .extend(self.sender.poll_slowness(now).map(Event::Slow));
+        self.events.extend(self.sender.poll_slowness(now).map(Event::Slow));
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let reached = self
-            .endpoint()
-            .map(|_| [self.gone_time(), self.sender.poll_timeout()]);
+        let reached = self.endpoint().map(|_| [self.gone_time(), self.sender.poll_timeout()]);
         let linger = self.linger.as_ref().filter(|_| !self.closed);
         let linger = linger.map(|linger| linger.next_acknowledgement.min(linger.until));
         let last_words = self.last_words.filter(|_| self.linger.is_none());
-        let others = [
-            Some(self.path.poll_timeout()),
-            linger,
-            last_words,
-            self.sender.slowness_time(),
-        ];
-        others
-            .into_iter()
-            .chain(reached.into_iter().flatten())
-            .flatten()
-            .min()
+        let others = [Some(self.path.poll_timeout()), linger, last_words, self.sender.slowness_time()];
+        others.into_iter().chain(reached.into_iter().flatten()).flatten().min()
     }
 
     /// Lets out what has become due: the acknowledgement first, so that lines can travel with it.
     pub fn flush(&mut self, now: Instant, outbox: &mut Outbox) {
         self.part(now);
         if let Some(destination) = self.acknowledge.take() {
-            outbox.push(
-                destination,
-                &self.receiver.acknowledgement(self.id, self.us),
-            );
+            outbox.push(destination, &self.receiver.acknowledgement(self.id, self.us));
         }
         if let Some(endpoint) = self.endpoint() {
             self.sender.flush(endpoint, outbox, now);
@@ -314,20 +298,14 @@ impl Link {
     }
 
     fn gone_time(&self) -> Option<Instant> {
-        self.path
-            .last_heard()
-            .into_iter()
-            .chain(self.sender.stalled_since())
-            .min()
-            .map(|since| since + GONE)
+        self.path.last_heard().into_iter().chain(self.sender.stalled_since()).min().map(|since| since + GONE)
     }
 
     fn deliver(&mut self, received: Received, now: Instant) {
         match received {
             Received::TooLong if self.ending.is_none() => {
                 self.ending = Some(Ending::Gone);
-                self.events
-                    .push_back(Event::Broken(self.sender.unacknowledged()));
+                self.events.push_back(Event::Broken(self.sender.unacknowledged()));
             }
             Received::Bye if self.they != Side::Left => {
                 self.they = Side::Left;
@@ -365,15 +343,8 @@ impl Link {
             if unacknowledged > 0 {
                 self.events.push_back(Event::Unacknowledged(unacknowledged));
             }
-            let until = if self.receiver.has_received() {
-                now + LINGER
-            } else {
-                now
-            };
-            self.linger = Some(Linger {
-                until,
-                next_acknowledgement: now + LINGER_INTERVAL,
-            });
+            let until = if self.receiver.has_received() { now + LINGER } else { now };
+            self.linger = Some(Linger { until, next_acknowledgement: now + LINGER_INTERVAL });
         }
         let linger = self.linger.as_mut().expect("set above");
         if linger.until <= now {

@@ -129,24 +129,13 @@ pub enum Body {
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Register {
-                cookie,
-                id,
-                room,
-                name,
-                private,
-            } => {
+            Self::Register { cookie, id, room, name, private } => {
                 write!(f, "REGISTER {cookie} {id} {room} {name} {private}")
             }
             Self::Cookie { cookie } => write!(f, "COOKIE {cookie}"),
             Self::Wait { here, size, public } => write!(f, "WAIT {here}/{size} {public}"),
             Self::Peer { here, size, who } => {
-                let Introduction {
-                    id,
-                    name,
-                    public,
-                    private,
-                } = who;
+                let Introduction { id, name, public, private } = who;
                 write!(f, "PEER {here}/{size} {id} {name} {public} {private}")
             }
             Self::Full { text } => write!(f, "FULL {text}"),
@@ -154,12 +143,7 @@ impl fmt::Display for Message {
             Self::Leave { cookie, id } => write!(f, "LEAVE {cookie} {id}"),
             Self::Ping { to, from, name } => write!(f, "PING {to} {from} {name}"),
             Self::Pong { to, from, name } => write!(f, "PONG {to} {from} {name}"),
-            Self::Numbered {
-                to,
-                from,
-                sequence,
-                body,
-            } => {
+            Self::Numbered { to, from, sequence, body } => {
                 let (verb, text) = match body {
                     Body::Say(text) => ("SAY", Some(text)),
                     Body::Part(text) => ("PART", Some(text)),
@@ -169,16 +153,9 @@ impl fmt::Display for Message {
                 write!(f, "{verb} {to} {from} {sequence}")?;
                 text.map_or(Ok(()), |text| write!(f, " {text}"))
             }
-            Self::Ack {
-                to,
-                from,
-                next,
-                ranges,
-            } => {
+            Self::Ack { to, from, next, ranges } => {
                 write!(f, "ACK {to} {from} {next}")?;
-                ranges
-                    .iter()
-                    .try_for_each(|range| write!(f, " {}-{}", range.start(), range.end()))
+                ranges.iter().try_for_each(|range| write!(f, " {}-{}", range.start(), range.end()))
             }
         }
     }
@@ -197,9 +174,7 @@ impl FromStr for Message {
             "REGISTER" | "COOKIE" | "WAIT" | "PEER" | "FULL" | "MET" | "LEAVE" => {
                 Self::read_meet(verb, &mut fields)
             }
-            "PING" | "PONG" | "SAY" | "PART" | "END" | "BYE" | "ACK" => {
-                Self::read_talk(verb, &mut fields)
-            }
+            "PING" | "PONG" | "SAY" | "PART" | "END" | "BYE" | "ACK" => Self::read_talk(verb, &mut fields),
             _ => Err(MessageError::UnknownVerb),
         }?;
         fields.end()?;
@@ -218,48 +193,24 @@ impl Message {
                 name: fields.parse("name")?,
                 private: fields.endpoint("private endpoint")?,
             },
-            "COOKIE" => Self::Cookie {
-                cookie: fields.parse("cookie")?,
-            },
+            "COOKIE" => Self::Cookie { cookie: fields.parse("cookie")? },
             "WAIT" => {
                 let (here, size) = fields.count()?;
-                Self::Wait {
-                    here,
-                    size,
-                    public: fields.endpoint("public endpoint")?,
-                }
+                Self::Wait { here, size, public: fields.endpoint("public endpoint")? }
             }
             "PEER" => {
                 let (here, size) = fields.count()?;
                 let (id, name) = (fields.parse("id")?, fields.parse("name")?);
                 let public = fields.endpoint("public endpoint")?;
                 let private = fields.endpoint("private endpoint")?;
-                Self::Peer {
-                    here,
-                    size,
-                    who: Introduction {
-                        id,
-                        name,
-                        public,
-                        private,
-                    },
-                }
+                Self::Peer { here, size, who: Introduction { id, name, public, private } }
             }
-            "FULL" => Self::Full {
-                text: fields.text()?,
-            },
+            "FULL" => Self::Full { text: fields.text()? },
             "MET" => {
                 let (cookie, id) = (fields.parse("cookie")?, fields.parse("id")?);
-                Self::Met {
-                    cookie,
-                    id,
-                    other: fields.parse("id of the other")?,
-                }
+                Self::Met { cookie, id, other: fields.parse("id of the other")? }
             }
-            _ => Self::Leave {
-                cookie: fields.parse("cookie")?,
-                id: fields.parse("id")?,
-            },
+            _ => Self::Leave { cookie: fields.parse("cookie")?, id: fields.parse("id")? },
         })
     }
 
@@ -267,28 +218,15 @@ impl Message {
     fn read_talk(verb: &str, fields: &mut Fields<'_>) -> Result<Self, MessageError> {
         if verb == "PING" {
             let (to, from) = (fields.parse("to")?, fields.parse("from")?);
-            return Ok(Self::Ping {
-                to,
-                from,
-                name: fields.parse("name")?,
-            });
+            return Ok(Self::Ping { to, from, name: fields.parse("name")? });
         }
         let (to, from) = (fields.parse("to")?, fields.parse("from")?);
         if verb == "PONG" {
-            return Ok(Self::Pong {
-                to,
-                from,
-                name: fields.parse("name")?,
-            });
+            return Ok(Self::Pong { to, from, name: fields.parse("name")? });
         }
         if verb == "ACK" {
             let next = fields.number("next")?;
-            return Ok(Self::Ack {
-                to,
-                from,
-                next,
-                ranges: fields.ranges(next)?,
-            });
+            return Ok(Self::Ack { to, from, next, ranges: fields.ranges(next)? });
         }
         let sequence = fields.number("sequence")?;
         let body = match verb {
@@ -297,12 +235,7 @@ impl Message {
             "END" => Body::End,
             _ => Body::Bye,
         };
-        Ok(Self::Numbered {
-            to,
-            from,
-            sequence,
-            body,
-        })
+        Ok(Self::Numbered { to, from, sequence, body })
     }
 }
 
@@ -373,9 +306,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_what_is_read_is_written() {
         for line in EVERY_FORM {
-            let message: Message = line
-                .parse()
-                .unwrap_or_else(|error| panic!("{line}: {error}"));
+            let message: Message = line.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
             assert_eq!(message.to_string(), line);
             assert_eq!(message.to_string().parse(), Ok(message));
         }
@@ -412,51 +343,18 @@ mod tests {
             ("WAIT +1/2 203.0.113.7:50001", BadField("count")),
             ("PING a\u{202e}b c2d07a93b1e84f56 bob", BadField("to")),
             ("PING lobby c2d07a93b1e84f56", MissingField("name")),
-            (
-                "PING lobby c2d07a93b1e84f56 a-name-of-more-than-thirty-two-bytes",
-                BadField("name"),
-            ),
-            (
-                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1",
-                MissingField("text"),
-            ),
-            (
-                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 01 x",
-                BadField("sequence"),
-            ),
-            (
-                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 9223372036854775808 x",
-                BadField("sequence"),
-            ),
-            (
-                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 -1 x",
-                BadField("sequence"),
-            ),
-            (
-                "SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x\ny",
-                BadField("text"),
-            ),
+            ("PING lobby c2d07a93b1e84f56 a-name-of-more-than-thirty-two-bytes", BadField("name")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1", MissingField("text")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 01 x", BadField("sequence")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 9223372036854775808 x", BadField("sequence")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 -1 x", BadField("sequence")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x\ny", BadField("text")),
             ("END 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x", TooManyFields),
-            (
-                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 2-3",
-                BadField("range"),
-            ),
-            (
-                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-4",
-                BadField("range"),
-            ),
-            (
-                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-6 4-4",
-                BadField("range"),
-            ),
-            (
-                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5",
-                BadField("range"),
-            ),
-            (
-                "ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 ",
-                BadField("range"),
-            ),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 2-3", BadField("range")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-4", BadField("range")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-6 4-4", BadField("range")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5", BadField("range")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 ", BadField("range")),
         ];
         for (line, error) in table {
             assert_eq!(line.parse::<Message>(), Err(error), "{line:?}");
@@ -465,9 +363,7 @@ mod tests {
 
     #[test]
     fn an_ipv4_mapped_endpoint_is_ipv4() {
-        let mapped: Message = "WAIT 1/2 [::ffff:203.0.113.7]:50001"
-            .parse()
-            .expect("well formed");
+        let mapped: Message = "WAIT 1/2 [::ffff:203.0.113.7]:50001".parse().expect("well formed");
         assert_eq!(mapped.to_string(), "WAIT 1/2 203.0.113.7:50001");
     }
 

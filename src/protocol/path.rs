@@ -89,11 +89,7 @@ impl Path {
             us,
             them,
             public,
-            state: State::Reaching {
-                since: now,
-                attempt: 1,
-                next_ping: now + PING_INTERVAL,
-            },
+            state: State::Reaching { since: now, attempt: 1, next_ping: now + PING_INTERVAL },
             candidates: Vec::new(),
             tried: BTreeSet::new(),
             pings: Vec::new(),
@@ -125,22 +121,15 @@ impl Path {
     }
 
     /// Pings where the tracker says they are; called again when it says so again.
-    pub fn introduce(
-        &mut self,
-        public: SocketAddr,
-        private: SocketAddr,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
+    pub fn introduce(&mut self, public: SocketAddr, private: SocketAddr, now: Instant, outbox: &mut Outbox) {
         if public != self.public {
             self.candidates.clear(); // they have a fresh socket: nobody listens at the old addresses
         }
         self.public = public;
         let local = Some(private).filter(|private| is_local(private.ip()));
         let said = [Some(public), local].into_iter().flatten();
-        let new: Vec<SocketAddr> = said
-            .filter(|candidate| self.add_candidate(*candidate, now, outbox))
-            .collect();
+        let new: Vec<SocketAddr> =
+            said.filter(|candidate| self.add_candidate(*candidate, now, outbox)).collect();
         if let Some(candidate) = new.first() {
             self.try_moving(*candidate, now);
         }
@@ -148,22 +137,9 @@ impl Path {
 
     /// Takes in a PING: it proves nothing, but shows where its sender can be reached. One that
     /// called for the whole room is no sign that a path has moved.
-    pub fn handle_ping(
-        &mut self,
-        source: SocketAddr,
-        for_us: bool,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
+    pub fn handle_ping(&mut self, source: SocketAddr, for_us: bool, now: Instant, outbox: &mut Outbox) {
         let (from, name) = self.us;
-        outbox.push(
-            source,
-            &Message::Pong {
-                to: self.them,
-                from,
-                name,
-            },
-        );
+        outbox.push(source, &Message::Pong { to: self.them, from, name });
         if self.endpoint().is_some() {
             self.note_heard(source, for_us, now);
         } else {
@@ -175,23 +151,13 @@ impl Path {
     /// Takes in a PONG: datagrams go both ways. Tells how long it took; [`Self::note_heard`] is to
     /// be told, too.
     pub fn handle_pong(&mut self, source: SocketAddr, now: Instant) -> Option<Duration> {
-        if let State::Reached {
-            endpoint,
-            last_heard_there,
-            moving,
-            ..
-        } = &mut self.state
-            && moving
-                .as_ref()
-                .is_some_and(|moving| moving.endpoint == source)
+        if let State::Reached { endpoint, last_heard_there, moving, .. } = &mut self.state
+            && moving.as_ref().is_some_and(|moving| moving.endpoint == source)
             && *last_heard_there + OLD_PATH_SILENT <= now
         {
             (*endpoint, *moving) = (source, None);
         }
-        let index = self
-            .pings
-            .iter()
-            .position(|(endpoint, _)| *endpoint == source)?;
+        let index = self.pings.iter().position(|(endpoint, _)| *endpoint == source)?;
         let (_, sent) = self.pings.swap_remove(index);
         Some(now - sent)
     }
@@ -203,22 +169,14 @@ impl Path {
         match &mut self.state {
             State::Reaching { .. } => {
                 let (last_heard_there, next_keepalive) = (now, now);
-                self.state = State::Reached {
-                    endpoint: source,
-                    last_heard_there,
-                    next_keepalive,
-                    moving: None,
-                };
+                self.state =
+                    State::Reached { endpoint: source, last_heard_there, next_keepalive, moving: None };
                 return true;
             }
-            State::Reached {
-                endpoint,
-                last_heard_there,
-                ..
-            } if *endpoint == source => *last_heard_there = now,
-            State::Reached {
-                last_heard_there, ..
-            } => {
+            State::Reached { endpoint, last_heard_there, .. } if *endpoint == source => {
+                *last_heard_there = now
+            }
+            State::Reached { last_heard_there, .. } => {
                 // While both sides still ping all candidates, they hear each other at several
                 // addresses.
                 let is_settling =
@@ -233,10 +191,7 @@ impl Path {
 
     /// Our socket is a fresh one: waits for the next introduction.
     pub fn restart(&mut self, now: Instant) {
-        if let State::Reaching {
-            since, next_ping, ..
-        } = &mut self.state
-        {
+        if let State::Reaching { since, next_ping, .. } = &mut self.state {
             (*since, *next_ping) = (now, now + PING_INTERVAL);
             self.candidates.clear();
             self.pings.clear();
@@ -266,18 +221,10 @@ impl Path {
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Instant {
         match &self.state {
-            State::Reaching {
-                since, next_ping, ..
-            } => (*next_ping).min(*since + ATTEMPT),
-            State::Reached {
-                next_keepalive,
-                moving,
-                ..
-            } => {
+            State::Reaching { since, next_ping, .. } => (*next_ping).min(*since + ATTEMPT),
+            State::Reached { next_keepalive, moving, .. } => {
                 let keepalive = self.quiet_since().max(*next_keepalive);
-                let moving = moving
-                    .as_ref()
-                    .map(|moving| moving.next_ping.min(moving.until));
+                let moving = moving.as_ref().map(|moving| moving.next_ping.min(moving.until));
                 moving.map_or(keepalive, |moving| moving.min(keepalive))
             }
         }
@@ -285,9 +232,8 @@ impl Path {
 
     fn add_candidate(&mut self, candidate: SocketAddr, now: Instant, outbox: &mut Outbox) -> bool {
         let useless = candidate.ip().is_unspecified() || candidate.ip().is_multicast();
-        let is_new = !useless
-            && !self.candidates.contains(&candidate)
-            && self.candidates.len() < MAX_CANDIDATES;
+        let is_new =
+            !useless && !self.candidates.contains(&candidate) && self.candidates.len() < MAX_CANDIDATES;
         if is_new {
             self.candidates.push(candidate);
             if self.endpoint().is_none() {
@@ -301,46 +247,25 @@ impl Path {
         if self.endpoint().is_none() && self.tried.len() < MAX_CANDIDATES * ATTEMPTS as usize {
             self.tried.insert(destination);
         }
-        if self
-            .pings
-            .iter()
-            .all(|(endpoint, _)| *endpoint != destination)
-        {
+        if self.pings.iter().all(|(endpoint, _)| *endpoint != destination) {
             self.pings.truncate(MAX_CANDIDATES);
             self.pings.push((destination, now));
         }
         let (from, name) = self.us;
-        outbox.push(
-            destination,
-            &Message::Ping {
-                to: self.them.into(),
-                from,
-                name,
-            },
-        );
+        outbox.push(destination, &Message::Ping { to: self.them.into(), from, name });
     }
 
     fn try_moving(&mut self, to: SocketAddr, now: Instant) {
         if let State::Reached { moving, .. } = &mut self.state
             && moving.as_ref().is_none_or(|moving| moving.endpoint != to)
         {
-            *moving = Some(Moving {
-                endpoint: to,
-                until: now + MOVE,
-                next_ping: now,
-            });
+            *moving = Some(Moving { endpoint: to, until: now + MOVE, next_ping: now });
         }
     }
 
     fn keep_alive(&mut self, now: Instant, outbox: &mut Outbox) {
         let quiet_since = self.quiet_since();
-        let State::Reached {
-            endpoint,
-            next_keepalive,
-            moving,
-            ..
-        } = &mut self.state
-        else {
+        let State::Reached { endpoint, next_keepalive, moving, .. } = &mut self.state else {
             return;
         };
         let mut destinations = Vec::new();
@@ -353,9 +278,7 @@ impl Path {
             moving.next_ping = now + PING_INTERVAL;
             destinations.push(moving.endpoint);
         }
-        destinations
-            .into_iter()
-            .for_each(|destination| self.ping(destination, now, outbox));
+        destinations.into_iter().for_each(|destination| self.ping(destination, now, outbox));
     }
 
     fn quiet_since(&self) -> Instant {
@@ -368,9 +291,7 @@ impl Path {
 /// datagram.
 pub fn is_local(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => {
-            address.is_private() || address.is_loopback() || address.is_link_local()
-        }
+        IpAddr::V4(address) => address.is_private() || address.is_loopback() || address.is_link_local(),
         IpAddr::V6(address) => {
             address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()
         }

@@ -120,13 +120,7 @@ enum Stage {
 impl Peer {
     /// A peer that begins with its first timeout.
     pub fn new(settings: Settings, now: Instant) -> Self {
-        let Settings {
-            id,
-            name,
-            room,
-            private,
-            meeting,
-        } = settings;
+        let Settings { id, name, room, private, meeting } = settings;
         let meet = match meeting {
             Meeting::Tracker(tracker) => {
                 Meet::Registration(Registration::new(tracker, id, room, name, private, now))
@@ -134,9 +128,7 @@ impl Peer {
             Meeting::Lan => Meet::Calls(Calls::new(id, name, room, true, now)),
             Meeting::Direct(endpoints) => {
                 let mut calls = Calls::new(id, name, room, false, now);
-                endpoints
-                    .into_iter()
-                    .for_each(|endpoint| calls.add(endpoint, now));
+                endpoints.into_iter().for_each(|endpoint| calls.add(endpoint, now));
                 Meet::Calls(calls)
             }
         };
@@ -197,17 +189,8 @@ impl Peer {
             Meet::Registration(registration) => registration.poll_timeout(),
             Meet::Calls(calls) => calls.poll_timeout(),
         };
-        let leaving = if let Stage::Leaving { until } = self.stage {
-            Some(until)
-        } else {
-            None
-        };
-        self.links
-            .values()
-            .filter_map(Link::poll_timeout)
-            .chain(meet)
-            .chain(leaving)
-            .min()
+        let leaving = if let Stage::Leaving { until } = self.stage { Some(until) } else { None };
+        self.links.values().filter_map(Link::poll_timeout).chain(meet).chain(leaving).min()
     }
 
     /// Once the conversation is over: whether it ended well.
@@ -255,15 +238,9 @@ impl Peer {
     /// Finds whom a person means: by name, or by four digits or more of the id.
     pub fn find(&self, who: &str) -> Result<Id, NotFound> {
         let there = || self.links.values().filter(|link| link.is_up());
-        let mut found: Vec<Id> = there()
-            .filter(|link| link.name().as_str() == who)
-            .map(Link::id)
-            .collect();
+        let mut found: Vec<Id> = there().filter(|link| link.name().as_str() == who).map(Link::id).collect();
         if found.is_empty() && who.len() >= 4 {
-            found = there()
-                .map(Link::id)
-                .filter(|id| id.to_string().starts_with(who))
-                .collect();
+            found = there().map(Link::id).filter(|id| id.to_string().starts_with(who)).collect();
         }
         match found[..] {
             [] => Err(NotFound::Unknown),
@@ -293,9 +270,7 @@ impl Peer {
     /// Leaves: says BYE to everyone and LEAVE to the tracker.
     pub fn leave(&mut self, now: Instant) {
         if matches!(self.stage, Stage::Talking | Stage::Ended) {
-            self.stage = Stage::Leaving {
-                until: now + LAST_WORDS,
-            };
+            self.stage = Stage::Leaving { until: now + LAST_WORDS };
             if let Meet::Registration(registration) = &mut self.meet {
                 registration.leave(&mut self.outbox);
             }
@@ -310,9 +285,7 @@ impl Peer {
         if let Meet::Registration(registration) = &mut self.meet {
             registration.restart(private, now);
         }
-        self.links
-            .values_mut()
-            .for_each(|link| link.path.restart(now));
+        self.links.values_mut().for_each(|link| link.path.restart(now));
         self.handle_timeout(now);
     }
 
@@ -337,22 +310,12 @@ impl Peer {
                     link.handle_pong(source, now);
                 }
             }
-            Message::Numbered {
-                to,
-                from,
-                sequence,
-                body,
-            } if to == self.id => {
+            Message::Numbered { to, from, sequence, body } if to == self.id => {
                 if let Some(link) = self.link_to(from, source, now) {
                     link.handle_numbered(source, sequence, body, now);
                 }
             }
-            Message::Ack {
-                to,
-                from,
-                next,
-                ranges,
-            } if to == self.id => {
+            Message::Ack { to, from, next, ranges } if to == self.id => {
                 if let Some(link) = self.link_to(from, source, now) {
                     link.handle_ack(source, next, &ranges, now);
                 }
@@ -372,17 +335,12 @@ impl Peer {
         let Some(who) = registration.handle_message(message, now, &mut self.outbox) else {
             return;
         };
-        if self
-            .links
-            .get(&who.id)
-            .is_some_and(|link| link.endpoint().is_some())
-        {
+        if self.links.get(&who.id).is_some_and(|link| link.endpoint().is_some()) {
             registration.met(who.id, &mut self.outbox);
         }
         self.add_link(who.id, who.name, who.public, now);
         if let Some(link) = self.links.get_mut(&who.id) {
-            link.path
-                .introduce(who.public, who.private, now, &mut self.outbox);
+            link.path.introduce(who.public, who.private, now, &mut self.outbox);
         }
     }
 
@@ -457,11 +415,7 @@ impl Peer {
                     link::Event::Unacknowledged(_) => self.failed = true,
                     _ => {}
                 }
-                self.events.push_back(Event::Link {
-                    id: link.id(),
-                    name: link.name(),
-                    event,
-                });
+                self.events.push_back(Event::Link { id: link.id(), name: link.name(), event });
             }
         }
         self.bury();
@@ -489,8 +443,7 @@ impl Peer {
     /// There is nothing more to be had from the tracker once the room is complete and everyone in
     /// it is reached or given up.
     fn rest_or_register(&mut self, now: Instant) {
-        let all_settled =
-            self.links.values().all(|link| link.endpoint().is_some()) && self.has_met_all();
+        let all_settled = self.links.values().all(|link| link.endpoint().is_some()) && self.has_met_all();
         let is_leaving = !matches!(self.stage, Stage::Talking | Stage::Ended);
         if let Meet::Registration(registration) = &mut self.meet {
             registration.set_active(!all_settled && !is_leaving, now);
@@ -505,17 +458,13 @@ impl Peer {
     }
 
     fn has_met_all(&self) -> bool {
-        self.complete()
-            .is_some_and(|size| (self.links.len() + self.departed.len()) as u64 + 1 >= size)
+        self.complete().is_some_and(|size| (self.links.len() + self.departed.len()) as u64 + 1 >= size)
     }
 
     fn finish(&mut self, now: Instant) {
         let nobody_else_comes = self.has_met_all() && self.links.is_empty();
         let all_closed = self.links.values().all(Link::is_closed);
-        let reached_closed = self
-            .links
-            .values()
-            .all(|link| link.is_closed() || link.endpoint().is_none());
+        let reached_closed = self.links.values().all(|link| link.is_closed() || link.endpoint().is_none());
         let is_over = match self.stage {
             Stage::Leaving { until } => reached_closed || until <= now,
             Stage::Ended => nobody_else_comes || (self.reached && all_closed),
@@ -542,8 +491,7 @@ impl Peer {
             let lines = link.sender().unacknowledged();
             if lines > 0 {
                 self.failed = true;
-                let (id, name, event) =
-                    (link.id(), link.name(), link::Event::Unacknowledged(lines));
+                let (id, name, event) = (link.id(), link.name(), link::Event::Unacknowledged(lines));
                 self.events.push_back(Event::Link { id, name, event });
             }
         }

@@ -150,11 +150,7 @@ impl Registration {
         match message {
             Message::Cookie { cookie } => {
                 self.cookie = cookie;
-                if self.active
-                    && self
-                        .cookie_answered
-                        .is_none_or(|when| when + UNANSWERED <= now)
-                {
+                if self.active && self.cookie_answered.is_none_or(|when| when + UNANSWERED <= now) {
                     self.cookie_answered = Some(now);
                     self.register(outbox);
                 }
@@ -181,11 +177,7 @@ impl Registration {
 
     /// Tells the tracker that this one is reached.
     pub fn met(&self, other: Id, outbox: &mut Outbox) {
-        let met = Message::Met {
-            cookie: self.cookie.clone(),
-            id: self.id,
-            other,
-        };
+        let met = Message::Met { cookie: self.cookie.clone(), id: self.id, other };
         outbox.push(self.tracker, &met);
     }
 
@@ -193,13 +185,7 @@ impl Registration {
     pub fn leave(&mut self, outbox: &mut Outbox) {
         self.active = false;
         if self.cookie != Cookie::none() {
-            outbox.push(
-                self.tracker,
-                &Message::Leave {
-                    cookie: self.cookie.clone(),
-                    id: self.id,
-                },
-            );
+            outbox.push(self.tracker, &Message::Leave { cookie: self.cookie.clone(), id: self.id });
         }
     }
 
@@ -224,13 +210,10 @@ impl Registration {
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.active
-            .then(|| match self.answered || self.silence_told {
-                true => self.next_registration(),
-                false => self
-                    .next_registration()
-                    .min(self.unanswered_since + SILENCE),
-            })
+        self.active.then(|| match self.answered || self.silence_told {
+            true => self.next_registration(),
+            false => self.next_registration().min(self.unanswered_since + SILENCE),
+        })
     }
 
     /// What the peer should know.
@@ -250,23 +233,9 @@ impl Registration {
 
     fn register(&mut self, outbox: &mut Outbox) {
         self.answered = false;
-        let Self {
-            id,
-            room,
-            name,
-            private,
-            ..
-        } = *self;
-        outbox.push(
-            self.tracker,
-            &Message::Register {
-                cookie: self.cookie.clone(),
-                id,
-                room,
-                name,
-                private,
-            },
-        );
+        let Self { id, room, name, private, .. } = *self;
+        outbox
+            .push(self.tracker, &Message::Register { cookie: self.cookie.clone(), id, room, name, private });
     }
 
     fn note_room(&mut self, here: u64, size: u64) {
@@ -305,14 +274,8 @@ mod tests {
             let name = |text: &str| text.parse().expect("a name");
             let tracker = endpoint("192.0.2.10:55555");
             let private = endpoint("192.168.1.5:50001");
-            let registration =
-                Registration::new(tracker, Id(1), name("lobby"), name("alice"), private, now);
-            Self {
-                registration,
-                start: now,
-                now,
-                outbox: Outbox::default(),
-            }
+            let registration = Registration::new(tracker, Id(1), name("lobby"), name("alice"), private, now);
+            Self { registration, start: now, now, outbox: Outbox::default() }
         }
 
         fn run_until(&mut self, milliseconds: u64) -> Vec<u128> {
@@ -331,8 +294,7 @@ mod tests {
 
         fn hear(&mut self, line: &str) -> usize {
             let message = line.parse().expect("well formed");
-            self.registration
-                .handle_message(message, self.now, &mut self.outbox);
+            self.registration.handle_message(message, self.now, &mut self.outbox);
             std::iter::from_fn(|| self.outbox.pop()).count()
         }
 

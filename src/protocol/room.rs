@@ -42,11 +42,7 @@ struct Member {
 impl Room {
     /// An empty room for `size` members.
     pub fn new(name: Name, size: u8) -> Self {
-        Self {
-            name,
-            size,
-            members: Vec::new(),
-        }
+        Self { name, size, members: Vec::new() }
     }
 
     /// Its name.
@@ -67,12 +63,7 @@ impl Room {
     /// Takes a newcomer.
     pub fn add(&mut self, who: Introduction, now: Instant) {
         self.members.reserve_exact(1); // most rooms stay small, and there may be many
-        self.members.push(Member {
-            who,
-            heard: now,
-            left: false,
-            met: 0,
-        });
+        self.members.push(Member { who, heard: now, left: false, met: 0 });
     }
 
     /// A member has registered again. If its address has changed, nobody has met it there.
@@ -85,9 +76,7 @@ impl Room {
         (member.who, member.heard, member.left) = (who, now, false);
         if has_moved {
             member.met = 0;
-            self.members
-                .iter_mut()
-                .for_each(|other| other.met &= !(1 << place));
+            self.members.iter_mut().for_each(|other| other.met &= !(1 << place));
         }
     }
 
@@ -102,22 +91,8 @@ impl Room {
         for (other_place, other) in self.members.iter().enumerate() {
             let have_met = member.met & (1 << other_place) != 0 && other.met & (1 << place) != 0;
             if other_place != place && !other.left && !have_met {
-                outbox.push(
-                    public,
-                    &Message::Peer {
-                        here,
-                        size,
-                        who: other.who,
-                    },
-                );
-                outbox.push(
-                    other.who.public,
-                    &Message::Peer {
-                        here,
-                        size,
-                        who: member.who,
-                    },
-                );
+                outbox.push(public, &Message::Peer { here, size, who: other.who });
+                outbox.push(other.who.public, &Message::Peer { here, size, who: member.who });
             }
         }
     }
@@ -138,10 +113,7 @@ impl Room {
     /// Whether every two members have met, both ways.
     pub fn has_everyone_met(&self) -> bool {
         let everyone = u64::MAX >> (64 - self.members.len());
-        self.members
-            .iter()
-            .enumerate()
-            .all(|(place, member)| member.met | (1 << place) == everyone)
+        self.members.iter().enumerate().all(|(place, member)| member.met | (1 << place) == everyone)
     }
 
     /// A member of a complete room has left: it is introduced to nobody any more.
@@ -164,11 +136,7 @@ impl Room {
     /// Who has not registered for too long.
     pub fn silent(&self, now: Instant) -> Vec<Id> {
         let silent = |member: &&Member| member.heard + REGISTRATION_LIFETIME <= now;
-        self.members
-            .iter()
-            .filter(silent)
-            .map(|member| member.who.id)
-            .collect()
+        self.members.iter().filter(silent).map(|member| member.who.id).collect()
     }
 
     /// When somebody in it, or all of it if it is complete, may have to be forgotten; `None` for

@@ -89,14 +89,7 @@ pub enum Slowness {
 impl Sender {
     /// The sender of `from`'s messages to `to`.
     pub fn new(to: Id, from: Id) -> Self {
-        Self {
-            to,
-            from,
-            first_sequence: 1,
-            next_unsent: 1,
-            next_datagram: 1,
-            ..Self::default()
-        }
+        Self { to, from, first_sequence: 1, next_unsent: 1, next_datagram: 1, ..Self::default() }
     }
 
     /// Takes a line to be delivered, of at most [`MAX_LINE`](super::delivery::MAX_LINE) bytes, in
@@ -116,15 +109,7 @@ impl Sender {
         let ends_line = matches!(body, Body::Say(_));
         let sequence = self.first_sequence + self.queue.len() as u64;
         let Self { to, from, .. } = *self;
-        let line = format!(
-            "{}\n",
-            Message::Numbered {
-                to,
-                from,
-                sequence,
-                body
-            }
-        );
+        let line = format!("{}\n", Message::Numbered { to, from, sequence, body });
         self.waiting_bytes += line.len();
         self.queue.push_back(Outgoing {
             line,
@@ -148,8 +133,7 @@ impl Sender {
 
     /// How many lines have not been acknowledged.
     pub fn unacknowledged(&self) -> usize {
-        let open =
-            |outgoing: &&Outgoing| outgoing.ends_line && outgoing.state != State::Acknowledged;
+        let open = |outgoing: &&Outgoing| outgoing.ends_line && outgoing.state != State::Acknowledged;
         self.queue.iter().filter(open).count()
     }
 
@@ -160,45 +144,27 @@ impl Sender {
 
     /// What is under way: datagrams, bytes, and messages from the oldest to the newest.
     pub fn under_way(&self) -> (usize, usize, u64) {
-        (
-            self.under_way.len(),
-            self.bytes_under_way,
-            self.next_unsent - self.first_sequence,
-        )
+        (self.under_way.len(), self.bytes_under_way, self.next_unsent - self.first_sequence)
     }
 
     /// Since when nothing was acknowledged although something is under way.
     pub fn stalled_since(&self) -> Option<Instant> {
         let first_sent = self.queue.front()?.first_sent?;
-        Some(
-            self.last_progress
-                .map_or(first_sent, |progress| progress.max(first_sent)),
-        )
+        Some(self.last_progress.map_or(first_sent, |progress| progress.max(first_sent)))
     }
 
     /// Takes in an acknowledgement. One of what was never sent is dropped.
     pub fn handle_ack(&mut self, next: u64, ranges: &[RangeInclusive<u64>], now: Instant) {
-        if next > self.next_unsent
-            || ranges
-                .last()
-                .is_some_and(|range| *range.end() >= self.next_unsent)
-        {
+        if next > self.next_unsent || ranges.last().is_some_and(|range| *range.end() >= self.next_unsent) {
             return;
         }
         let mut acknowledged = Acknowledged::default();
-        for range in [self.first_sequence..=next.saturating_sub(1)]
-            .iter()
-            .chain(ranges)
-        {
+        for range in [self.first_sequence..=next.saturating_sub(1)].iter().chain(ranges) {
             for sequence in (*range.start()).max(self.first_sequence)..=*range.end() {
                 self.acknowledge(sequence, now, &mut acknowledged);
             }
         }
-        while self
-            .queue
-            .front()
-            .is_some_and(|outgoing| outgoing.state == State::Acknowledged)
-        {
+        while self.queue.front().is_some_and(|outgoing| outgoing.state == State::Acknowledged) {
             self.queue.pop_front();
             self.first_sequence += 1;
         }
@@ -247,11 +213,7 @@ impl Sender {
     /// A message in a datagram that left three before one that has arrived will not come any more.
     fn find_lost(&mut self) {
         let overtaken = |datagram: u64| datagram + OVERTAKEN <= self.highest_acknowledged;
-        if !self
-            .under_way
-            .first_key_value()
-            .is_some_and(|(datagram, _)| overtaken(*datagram))
-        {
+        if !self.under_way.first_key_value().is_some_and(|(datagram, _)| overtaken(*datagram)) {
             return;
         }
         for index in 0..(self.next_unsent - self.first_sequence) as usize {
@@ -269,10 +231,7 @@ impl Sender {
     /// Something is no longer under way.
     fn leave(&mut self, datagram: u64, bytes: usize) {
         self.bytes_under_way -= bytes;
-        let messages = self
-            .under_way
-            .get_mut(&datagram)
-            .expect("what is under way is counted");
+        let messages = self.under_way.get_mut(&datagram).expect("what is under way is counted");
         *messages -= 1;
         if *messages == 0 {
             self.under_way.remove(&datagram);
@@ -283,9 +242,7 @@ impl Sender {
     pub fn flush(&mut self, destination: SocketAddr, outbox: &mut Outbox, now: Instant) {
         let mut datagram_open = false;
         while let Some(sequence) = self.next_to_send() {
-            let bytes = self.queue[(sequence - self.first_sequence) as usize]
-                .line
-                .len();
+            let bytes = self.queue[(sequence - self.first_sequence) as usize].line.len();
             if !(datagram_open && outbox.has_room(destination, bytes)) {
                 if !self.has_room() {
                     break;
@@ -299,10 +256,7 @@ impl Sender {
 
     fn next_to_send(&self) -> Option<u64> {
         let end = self.first_sequence + (self.queue.len() as u64).min(MAX_AHEAD);
-        self.lost
-            .first()
-            .copied()
-            .or((self.next_unsent < end).then_some(self.next_unsent))
+        self.lost.first().copied().or((self.next_unsent < end).then_some(self.next_unsent))
     }
 
     /// Whether a whole datagram may leave: RFC 896 spares the world many small ones.
@@ -316,13 +270,7 @@ impl Sender {
         let outgoing = &mut self.queue[(sequence - self.first_sequence) as usize];
         let bytes = outgoing.line.len();
         outbox.push_line(destination, &outgoing.line);
-        let state = std::mem::replace(
-            &mut outgoing.state,
-            State::UnderWay {
-                datagram,
-                sent: now,
-            },
-        );
+        let state = std::mem::replace(&mut outgoing.state, State::UnderWay { datagram, sent: now });
         self.retransmissions += u64::from(outgoing.first_sent.is_some());
         outgoing.first_sent.get_or_insert(now);
         match state {
@@ -344,12 +292,8 @@ impl Sender {
             self.retransmit_oldest(destination, outbox, now);
         } else if self.probe_time().is_some_and(|when| when <= now) {
             self.probed = true;
-            let sent = self
-                .queue
-                .range(..(self.next_unsent - self.first_sequence) as usize);
-            let last = sent
-                .rev()
-                .position(|outgoing| matches!(outgoing.state, State::UnderWay { .. }));
+            let sent = self.queue.range(..(self.next_unsent - self.first_sequence) as usize);
+            let last = sent.rev().position(|outgoing| matches!(outgoing.state, State::UnderWay { .. }));
             let last = self.next_unsent - 1 - last.expect("something is under way") as u64;
             self.next_datagram += 1;
             self.send(last, destination, outbox, now);
@@ -380,10 +324,7 @@ impl Sender {
 
     /// When to send again.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.retransmission_time()
-            .into_iter()
-            .chain(self.probe_time())
-            .min()
+        self.retransmission_time().into_iter().chain(self.probe_time()).min()
     }
 
     /// RFC 6298 section 5: from when the oldest was sent, or something arrived.
@@ -393,19 +334,13 @@ impl Sender {
             _ => None,
         });
         oldest.map(|sent| {
-            self.last_progress
-                .map_or(sent, |progress| progress.max(sent))
-                + self.round_trip.timeout()
+            self.last_progress.map_or(sent, |progress| progress.max(sent)) + self.round_trip.timeout()
         })
     }
 
     fn probe_time(&self) -> Option<Instant> {
-        let last_sent = self
-            .last_sent
-            .filter(|_| !self.probed && !self.under_way.is_empty())?;
-        let since = self
-            .last_progress
-            .map_or(last_sent, |progress| progress.max(last_sent));
+        let last_sent = self.last_sent.filter(|_| !self.probed && !self.under_way.is_empty())?;
+        let since = self.last_progress.map_or(last_sent, |progress| progress.max(last_sent));
         Some(since + self.round_trip.probe_timeout())
     }
 
@@ -421,9 +356,7 @@ impl Sender {
 
     /// When a line will have waited long.
     pub fn slowness_time(&self) -> Option<Instant> {
-        self.oldest_line()
-            .filter(|_| !self.is_slow)
-            .map(|said| said + SLOW)
+        self.oldest_line().filter(|_| !self.is_slow).map(|said| said + SLOW)
     }
 
     fn oldest_line(&self) -> Option<Instant> {

@@ -98,23 +98,10 @@ impl Tracker {
         self.handle_timeout(now);
         for (_, message) in read_datagram(datagram) {
             match message {
-                Ok(Message::Register {
-                    cookie,
-                    id,
-                    room,
-                    name,
-                    private,
-                }) if self.is_proven(&cookie, source, now) => {
-                    self.register(
-                        room,
-                        Introduction {
-                            id,
-                            name,
-                            public: source,
-                            private,
-                        },
-                        now,
-                    );
+                Ok(Message::Register { cookie, id, room, name, private })
+                    if self.is_proven(&cookie, source, now) =>
+                {
+                    self.register(room, Introduction { id, name, public: source, private }, now);
                 }
                 Ok(Message::Met { cookie, id, other }) if self.is_proven(&cookie, source, now) => {
                     self.note_met(source, id, other, now);
@@ -168,19 +155,14 @@ impl Tracker {
         if *cookie == current || (period > 0 && *cookie == self.cookie(source, period - 1)) {
             return true;
         }
-        self.outbox
-            .push(source, &Message::Cookie { cookie: current });
+        self.outbox.push(source, &Message::Cookie { cookie: current });
         false
     }
 
     /// Keyed, so that nobody can make one for an address at which they do not receive.
     fn cookie(&self, source: SocketAddr, period: u64) -> Cookie {
-        let hash = self
-            .cookie_key
-            .hash_one((source.ip(), source.port(), period));
-        format!("{hash:016x}")
-            .parse()
-            .expect("16 hex digits are a cookie")
+        let hash = self.cookie_key.hash_one((source.ip(), source.port(), period));
+        format!("{hash:016x}").parse().expect("16 hex digits are a cookie")
     }
 
     fn register(&mut self, room: Name, who: Introduction, now: Instant) {
@@ -202,18 +184,11 @@ impl Tracker {
 
     /// Takes a newcomer into the room of that name that still takes some, and tells its number.
     fn add(&mut self, name: Name, who: Introduction, now: Instant) -> u64 {
-        let number = self
-            .open
-            .get(&name)
-            .copied()
-            .unwrap_or_else(|| self.open_room(name, now));
+        let number = self.open.get(&name).copied().unwrap_or_else(|| self.open_room(name, now));
         let room = self.rooms.get_mut(&number).expect("an open room exists");
         room.add(who, now);
         self.members.insert(who.id, number);
-        self.events.push_back(Event::Registered {
-            endpoint: who.public,
-            name: who.name,
-        });
+        self.events.push_back(Event::Registered { endpoint: who.public, name: who.name });
         if room.is_complete() {
             self.open.remove(&name);
             self.first_complete.get_or_insert(number);
@@ -277,9 +252,7 @@ impl Tracker {
         if is_due && room.is_complete() {
             self.forget(number);
         } else if is_due {
-            room.silent(now)
-                .into_iter()
-                .for_each(|id| self.remove(number, id));
+            room.silent(now).into_iter().for_each(|id| self.remove(number, id));
         }
         let next_check = self.rooms.get(&number).and_then(Room::next_check);
         self.checks.extend(next_check.map(|when| (when, number)));
@@ -318,10 +291,7 @@ mod tests {
     impl Bench {
         fn new(size: u8, forever: bool) -> Self {
             let now = Instant::now();
-            Self {
-                tracker: Tracker::new(size, forever, RandomState::new(), now),
-                now,
-            }
+            Self { tracker: Tracker::new(size, forever, RandomState::new(), now), now }
         }
 
         fn wait(&mut self, milliseconds: u64) {
@@ -332,45 +302,30 @@ mod tests {
         /// What the tracker answers to a message from 192.0.2.`host`, and to whom.
         fn say(&mut self, host: u8, line: &str) -> Vec<(u8, String)> {
             let source = SocketAddr::from(([192, 0, 2, host], 50001));
-            self.tracker
-                .handle_datagram(source, format!("{line}\n").as_bytes(), self.now);
+            self.tracker.handle_datagram(source, format!("{line}\n").as_bytes(), self.now);
             let sent = std::iter::from_fn(|| self.tracker.poll_transmit());
             let lines = sent.flat_map(|transmit| {
-                let SocketAddr::V4(to) = transmit.destination else {
-                    panic!("only IPv4 here")
-                };
+                let SocketAddr::V4(to) = transmit.destination else { panic!("only IPv4 here") };
                 let text = String::from_utf8(transmit.datagram).expect("we write UTF-8");
                 let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-                lines
-                    .into_iter()
-                    .map(move |line| (to.ip().octets()[3], line))
+                lines.into_iter().map(move |line| (to.ip().octets()[3], line))
             });
             lines.collect()
         }
 
         fn cookie(&mut self, host: u8) -> String {
             let answer = self.say(host, &format!("LEAVE - {host:016x}"));
-            answer[0]
-                .1
-                .strip_prefix("COOKIE ")
-                .expect("an unproven address is given a cookie")
-                .to_owned()
+            answer[0].1.strip_prefix("COOKIE ").expect("an unproven address is given a cookie").to_owned()
         }
 
         fn register(&mut self, host: u8, id: &str) -> Vec<(u8, String)> {
             let cookie = self.cookie(host);
-            self.say(
-                host,
-                &format!("REGISTER {cookie} {id} lobby p{host} 192.168.1.{host}:50001"),
-            )
+            self.say(host, &format!("REGISTER {cookie} {id} lobby p{host} 192.168.1.{host}:50001"))
         }
 
         fn met(&mut self, host: u8, id: &str, other: &str) {
             let cookie = self.cookie(host);
-            assert!(
-                self.say(host, &format!("MET {cookie} {id} {other}"))
-                    .is_empty()
-            );
+            assert!(self.say(host, &format!("MET {cookie} {id} {other}")).is_empty());
         }
 
         fn leave(&mut self, host: u8, id: &str) {
@@ -384,30 +339,18 @@ mod tests {
     }
 
     fn here(answer: &[(u8, String)]) -> &str {
-        answer
-            .iter()
-            .find_map(|(_, line)| line.strip_prefix("WAIT "))
-            .map_or("", |rest| &rest[..3])
+        answer.iter().find_map(|(_, line)| line.strip_prefix("WAIT ")).map_or("", |rest| &rest[..3])
     }
 
     #[test]
     fn newcomers_and_those_who_wait_are_introduced_to_each_other_at_once() {
         let mut bench = Bench::new(2, false);
-        assert_eq!(
-            bench.register(1, ALICE),
-            [(1, "WAIT 1/2 192.0.2.1:50001".to_owned())]
-        );
+        assert_eq!(bench.register(1, ALICE), [(1, "WAIT 1/2 192.0.2.1:50001".to_owned())]);
         let answer = bench.register(2, BOB);
         let expected = [
             (2, "WAIT 2/2 192.0.2.2:50001".to_owned()),
-            (
-                2,
-                format!("PEER 2/2 {ALICE} p1 192.0.2.1:50001 192.168.1.1:50001"),
-            ),
-            (
-                1,
-                format!("PEER 2/2 {BOB} p2 192.0.2.2:50001 192.168.1.2:50001"),
-            ),
+            (2, format!("PEER 2/2 {ALICE} p1 192.0.2.1:50001 192.168.1.1:50001")),
+            (1, format!("PEER 2/2 {BOB} p2 192.0.2.2:50001 192.168.1.2:50001")),
         ];
         assert_eq!(answer, expected);
         bench.met(1, ALICE, BOB);
@@ -415,11 +358,7 @@ mod tests {
         assert!(!bench.is_finished());
         bench.met(2, BOB, ALICE);
         assert!(bench.is_finished());
-        assert_eq!(
-            bench.register(2, BOB).len(),
-            1,
-            "both have met: nothing to introduce"
-        );
+        assert_eq!(bench.register(2, BOB).len(), 1, "both have met: nothing to introduce");
     }
 
     #[test]
@@ -459,11 +398,7 @@ mod tests {
         let mut bench = Bench::new(2, true);
         bench.register(1, ALICE);
         bench.register(2, BOB);
-        assert_eq!(
-            here(&bench.register(3, CAROL)),
-            "1/2",
-            "it takes no newcomer"
-        );
+        assert_eq!(here(&bench.register(3, CAROL)), "1/2", "it takes no newcomer");
         bench.wait(9000);
         assert_eq!(here(&bench.register(1, ALICE)), "2/2");
         bench.wait(9999);
@@ -498,11 +433,7 @@ mod tests {
         bench.wait(2000);
         assert_eq!(here(&bench.register(1, ALICE)), "2/2");
         bench.leave(1, ALICE);
-        assert_eq!(
-            bench.register(2, BOB).len(),
-            1,
-            "in a complete room it is only noted"
-        );
+        assert_eq!(bench.register(2, BOB).len(), 1, "in a complete room it is only noted");
     }
 
     #[test]
@@ -535,10 +466,7 @@ mod tests {
     fn strangers_without_a_cookie_leave_no_trace() {
         let mut bench = Bench::new(2, true);
         for number in 0..1000 {
-            let answer = bench.say(
-                9,
-                &format!("REGISTER made-up {number:016x} r{number} n 192.0.2.9:1"),
-            );
+            let answer = bench.say(9, &format!("REGISTER made-up {number:016x} r{number} n 192.0.2.9:1"));
             assert!(answer[0].1.starts_with("COOKIE "));
         }
         assert!(bench.tracker.rooms.is_empty() && bench.tracker.members.is_empty());

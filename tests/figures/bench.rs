@@ -5,10 +5,7 @@
 //! sends. The bare program is this one, started with `--bare`.
 
 #![allow(unreachable_pub, dead_code, reason = "a benchmark is no library")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a benchmark that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 #[path = "../programs/harness.rs"]
 mod harness;
@@ -24,10 +21,7 @@ const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const TRACKER: &str = env!("CARGO_BIN_EXE_tracker");
 
 fn main() {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let [mode, rest @ ..] = &arguments[..]
         && mode.starts_with("--bare")
     {
@@ -56,9 +50,7 @@ fn bare(mode: &str, addresses: &[String]) {
     if mode == "--bare-tracker" {
         loop {
             let (_, source) = socket.recv_from(&mut buffer).unwrap();
-            socket
-                .send_to(b"WAIT 1/2 127.0.0.1:50001\n", source)
-                .unwrap();
+            socket.send_to(b"WAIT 1/2 127.0.0.1:50001\n", source).unwrap();
         }
     }
     let other: SocketAddr = addresses[1].parse().unwrap();
@@ -95,12 +87,8 @@ struct Piped {
 
 impl Piped {
     fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let output = BufReader::with_capacity(1 << 16, child.stdout.take().unwrap());
         Self { child, output }
     }
@@ -125,21 +113,13 @@ impl Piped {
         let mut line = Vec::new();
         for _ in 0..count {
             line.clear();
-            assert!(
-                self.output.read_until(b'\n', &mut line).unwrap() > 0,
-                "lines are missing"
-            );
+            assert!(self.output.read_until(b'\n', &mut line).unwrap() > 0, "lines are missing");
         }
     }
 
     fn status(&self, field: &str) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(field))
-            .unwrap()
-            .trim()
-            .to_owned()
+        status.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim().to_owned()
     }
 }
 
@@ -168,14 +148,7 @@ fn couple(core: Option<u32>, flags: &[&str]) -> [Piped; 2] {
         let address = address.to_string();
         Piped::start(
             pinned(core, PEER)
-                .args([
-                    "--tracker",
-                    &address,
-                    "--bind",
-                    "127.0.0.1:0",
-                    "--name",
-                    name,
-                ])
+                .args(["--tracker", &address, "--bind", "127.0.0.1:0", "--name", name])
                 .args(flags),
         )
     };
@@ -189,18 +162,11 @@ fn couple(core: Option<u32>, flags: &[&str]) -> [Piped; 2] {
 }
 
 fn bare_couple(core: Option<u32>, mode: &str) -> [Piped; 2] {
-    let free = || {
-        UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .to_string()
-    };
+    let free = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let [a, b] = [free(), free()];
     let this = std::env::current_exe().unwrap();
-    let start = |own: &str, other: &str| {
-        Piped::start(pinned(core, this.to_str().unwrap()).args([mode, own, other]))
-    };
+    let start =
+        |own: &str, other: &str| Piped::start(pinned(core, this.to_str().unwrap()).args([mode, own, other]));
     let peers = [start(&a, &b), start(&b, &a)];
     thread::sleep(Duration::from_millis(300)); // until both are bound: they tell nobody
     peers
@@ -225,10 +191,8 @@ fn round_trip() {
     let everything = ["0-1", "0"];
     for (index, what) in ["on two cores", "on one core"].iter().enumerate() {
         let core = (index == 1).then_some(0);
-        let pinned = Command::new("taskset")
-            .args(["-pc", everything[index], &this])
-            .stdout(Stdio::null())
-            .status();
+        let pinned =
+            Command::new("taskset").args(["-pc", everything[index], &this]).stdout(Stdio::null()).status();
         if !pinned.is_ok_and(|status| status.success()) {
             return println!("line round trip: skipped, taskset is missing");
         }
@@ -244,10 +208,7 @@ fn round_trip() {
             ratio(plain)
         );
     }
-    _ = Command::new("taskset")
-        .args(["-pc", everything[0], &this])
-        .stdout(Stdio::null())
-        .status();
+    _ = Command::new("taskset").args(["-pc", everything[0], &this]).stdout(Stdio::null()).status();
 }
 
 fn rate(count: usize, time: Duration) -> f64 {
@@ -288,21 +249,13 @@ fn lines() {
     });
     b.read_many(count);
     let _a = reader.join().unwrap();
-    writers
-        .into_iter()
-        .for_each(|writer| writer.join().unwrap());
-    println!(
-        "lines both ways: {:.0}/s each way",
-        rate(count, start.elapsed())
-    );
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    println!("lines both ways: {:.0}/s each way", rate(count, start.elapsed()));
 }
 
 fn loss() {
     for (percent, count) in [("1", 200_000), ("10", 100_000), ("30", 20_000)] {
-        println!(
-            "lines at {percent} % loss: {:.0}/s",
-            one_way(count, &["--loss", percent, "--seed", "1"])
-        );
+        println!("lines at {percent} % loss: {:.0}/s", one_way(count, &["--loss", percent, "--seed", "1"]));
     }
 }
 
@@ -336,11 +289,7 @@ fn idle() {
     let before = peers.each_ref().map(|peer| cpu_time(peer.child.id()));
     thread::sleep(Duration::from_secs(60));
     let after = peers.each_ref().map(|peer| cpu_time(peer.child.id()));
-    println!(
-        "CPU time of an idle minute: {:.1} ms and {:.1} ms",
-        after[0] - before[0],
-        after[1] - before[1]
-    );
+    println!("CPU time of an idle minute: {:.1} ms and {:.1} ms", after[0] - before[0], after[1] - before[1]);
 }
 
 /// A tracker or the bare loop, on core 0, and somebody who registers with it.
@@ -354,44 +303,27 @@ struct Registrar {
 impl Registrar {
     fn new(is_bare: bool) -> Self {
         let this = std::env::current_exe().unwrap();
-        let free = UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let mut server = if is_bare {
-            pinned(Some(0), this.to_str().unwrap())
-        } else {
-            pinned(Some(0), TRACKER)
-        };
+        let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut server =
+            if is_bare { pinned(Some(0), this.to_str().unwrap()) } else { pinned(Some(0), TRACKER) };
         let address = free.to_string();
         match is_bare {
             true => server.args(["--bare-tracker", &address]),
             false => server.args(["--listen", &address, "--forever"]),
         };
-        let mut server = server
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map(Some)
-            .unwrap();
+        let mut server = server.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map(Some).unwrap();
         thread::sleep(Duration::from_millis(300)); // until it is bound
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_millis(200)))
-            .unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut registrar = Self {
-            server: Piped {
-                child: server.take().unwrap(),
-                output: BufReader::new(empty_output()),
-            },
+            server: Piped { child: server.take().unwrap(), output: BufReader::new(empty_output()) },
             address: free,
             socket,
             cookie: "-".to_owned(),
         };
         registrar.register(0);
-        if let Some(cookie) = registrar
-            .answer()
-            .and_then(|answer| answer.strip_prefix("COOKIE ").map(str::to_owned))
+        if let Some(cookie) =
+            registrar.answer().and_then(|answer| answer.strip_prefix("COOKIE ").map(str::to_owned))
         {
             registrar.cookie = cookie.trim().to_owned();
         }
@@ -399,13 +331,8 @@ impl Registrar {
     }
 
     fn register(&self, number: usize) {
-        let request = format!(
-            "REGISTER {} {number:016x} room-{number} peer 127.0.0.1:50001\n",
-            self.cookie
-        );
-        self.socket
-            .send_to(request.as_bytes(), self.address)
-            .unwrap();
+        let request = format!("REGISTER {} {number:016x} room-{number} peer 127.0.0.1:50001\n", self.cookie);
+        self.socket.send_to(request.as_bytes(), self.address).unwrap();
     }
 
     fn answer(&self) -> Option<String> {
@@ -432,13 +359,7 @@ impl Registrar {
     }
 
     fn resident(&self) -> f64 {
-        self.server
-            .status("VmRSS:")
-            .trim_end_matches(" kB")
-            .trim()
-            .parse::<f64>()
-            .unwrap()
-            * 1024.0
+        self.server.status("VmRSS:").trim_end_matches(" kB").trim().parse::<f64>().unwrap() * 1024.0
     }
 }
 
@@ -453,9 +374,7 @@ fn registrations() {
     let count = 100_000;
     let bare = Registrar::new(true);
     let best = |registrar: &Registrar, numbers: std::ops::Range<usize>| {
-        (0..3)
-            .map(|_| registrar.register_all(numbers.clone()))
-            .fold(0.0, f64::max)
+        (0..3).map(|_| registrar.register_all(numbers.clone())).fold(0.0, f64::max)
     };
     let echo = best(&bare, 0..count);
     drop(bare);
@@ -471,10 +390,7 @@ fn registrations() {
         "registrations refreshed: {refreshed:.0}/s, {:.2} times the bare loop's ({echo:.0}/s)",
         refreshed / echo
     );
-    println!(
-        "registrations new: {new:.0}/s, {:.2} times the bare loop's",
-        new / echo
-    );
+    println!("registrations new: {new:.0}/s, {:.2} times the bare loop's", new / echo);
     println!("memory for each of {count} waiting peers: {memory:.0} bytes");
 
     let pair = |flood: bool| {
@@ -490,16 +406,7 @@ fn registrations() {
         let start = |name| {
             let address = tracker.address.to_string();
             Command::new(PEER)
-                .args([
-                    "--tracker",
-                    &address,
-                    "--bind",
-                    "127.0.0.1:0",
-                    "--name",
-                    name,
-                    "--room",
-                    "couple",
-                ])
+                .args(["--tracker", &address, "--bind", "127.0.0.1:0", "--name", name, "--room", "couple"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
                 .stdin(Stdio::piped())
@@ -555,10 +462,7 @@ fn rooms() {
         thread::sleep(Duration::from_millis(1));
     }
     peers.push(hears.join().unwrap());
-    println!(
-        "a room of eight, from its start to a line from the first to the last: {:?}",
-        begin.elapsed()
-    );
+    println!("a room of eight, from its start to a line from the first to the last: {:?}", begin.elapsed());
     thread::sleep(Duration::from_secs(2)); // all others have met, too
     let count = 200_000;
     let start = Instant::now();
@@ -573,13 +477,7 @@ fn rooms() {
             })
         })
         .collect();
-    let _readers: Vec<Piped> = readers
-        .into_iter()
-        .map(|reader| reader.join().unwrap())
-        .collect();
+    let _readers: Vec<Piped> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
     writer.join().unwrap();
-    println!(
-        "lines from one to seven: {:.0}/s, each delivered seven times",
-        rate(count, start.elapsed())
-    );
+    println!("lines from one to seven: {:.0}/s, each delivered seven times", rate(count, start.elapsed()));
 }

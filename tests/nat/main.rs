@@ -40,9 +40,7 @@ fn twenty_runs() {
                 .map(|_| {
                     lab(&["router", "home1", "plain", "drop"]);
                     lab(&["router", "home2", "plain", "drop"]);
-                    ["alice1", "bob1"]
-                        .iter()
-                        .for_each(|host| lab(&["loss", host, &loss.to_string()]));
+                    ["alice1", "bob1"].iter().for_each(|host| lab(&["loss", host, &loss.to_string()]));
                     converse(["alice1", "bob1"], TRACKER)
                         .expect("plain routers let each other in")
                         .ready
@@ -51,10 +49,7 @@ fn twenty_runs() {
                 .collect();
             let mut sorted = times.clone();
             sorted.sort_unstable();
-            println!(
-                "loss {loss} %: median {} ms, worst {} ms of {times:?}",
-                sorted[10], sorted[19]
-            );
+            println!("loss {loss} %: median {} ms, worst {} ms of {times:?}", sorted[10], sorted[19]);
         }
     });
 }
@@ -75,14 +70,7 @@ fn in_the_laboratory(name: &str, experiment: impl FnOnce()) {
         return println!("skipped: the laboratory needs {reason}");
     }
     let mut inside = Command::new("unshare")
-        .args([
-            "--mount",
-            "--pid",
-            "--net",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-        ])
+        .args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")
@@ -98,30 +86,18 @@ fn in_the_laboratory(name: &str, experiment: impl FnOnce()) {
 fn what_is_missing() -> Option<&'static str> {
     let works = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     let needs = [
-        (
-            "Linux, root and namespaces",
-            works("unshare", &["--mount", "--pid", "--net", "--fork", "true"]),
-        ),
+        ("Linux, root and namespaces", works("unshare", &["--mount", "--pid", "--net", "--fork", "true"])),
         ("iproute2", works("ip", &["-V"])),
         ("nft", works("nft", &["--version"])),
         ("conntrack", works("conntrack", &["--version"])),
         ("python3", works("python3", &["--version"])),
-        (
-            "/dev/net/tun",
-            std::path::Path::new("/dev/net/tun").exists(),
-        ),
+        ("/dev/net/tun", std::path::Path::new("/dev/net/tun").exists()),
     ];
-    needs
-        .iter()
-        .find(|(_, works)| !works)
-        .map(|(what, _)| *what)
+    needs.iter().find(|(_, works)| !works).map(|(what, _)| *what)
 }
 
 fn run(program: &str, arguments: &[&str]) {
@@ -135,9 +111,7 @@ fn lab(arguments: &[&str]) {
 
 fn start(host: &str, program: &str, arguments: &[&str]) -> Program {
     Program::start(
-        Command::new("ip")
-            .args(["netns", "exec", &format!("lab-{host}"), program])
-            .args(arguments),
+        Command::new("ip").args(["netns", "exec", &format!("lab-{host}"), program]).args(arguments),
     )
 }
 
@@ -148,11 +122,7 @@ fn tracker(flags: &[&str]) -> Program {
 }
 
 fn peer(host: &str, tracker: &str) -> Program {
-    start(
-        host,
-        env!("CARGO_BIN_EXE_peer"),
-        &["--tracker", tracker, "--name", host],
-    )
+    start(host, env!("CARGO_BIN_EXE_peer"), &["--tracker", tracker, "--name", host])
 }
 
 /// How two peers have met.
@@ -174,38 +144,21 @@ fn converse(hosts: [&str; 2], tracker_address: &str) -> Option<Meeting> {
     let registered = Instant::now();
     if !first.is_told_of_a_path() {
         second.wait_for_news("likely:");
-        assert_eq!(
-            (first.wait().code(), second.wait().code()),
-            (Some(1), Some(1))
-        );
+        assert_eq!((first.wait().code(), second.wait().code()), (Some(1), Some(1)));
         return None;
     }
     second.wait_for_news("ready to exchange messages");
     let ready = registered.elapsed();
     let path = talk(&mut first, &mut second, hosts);
     assert!(tracker.wait().success());
-    let attempts = first
-        .news()
-        .iter()
-        .filter(|line| line.contains("trying again"))
-        .count()
-        + 1;
-    Some(Meeting {
-        ready,
-        attempts,
-        path,
-    })
+    let attempts = first.news().iter().filter(|line| line.contains("trying again")).count() + 1;
+    Some(Meeting { ready, attempts, path })
 }
 
 /// A hundred lines each way, then BYE; the path that the first one uses.
 fn talk(first: &mut Program, second: &mut Program, names: [&str; 2]) -> String {
     first.say("/peers");
-    let path = first
-        .wait_for_news("unacknowledged")
-        .split("  ")
-        .nth(2)
-        .unwrap()
-        .to_owned();
+    let path = first.wait_for_news("unacknowledged").split("  ").nth(2).unwrap().to_owned();
     for number in 0..LINES {
         first.say(&format!("line {number}"));
         second.say(&format!("line {number}"));
@@ -216,16 +169,8 @@ fn talk(first: &mut Program, second: &mut Program, names: [&str; 2]) -> String {
     first.say("/quit");
     second.wait_for_news(&format!("{} has left", names[0]));
     second.end_input(); // without a tracker, others could still call
-    assert!(
-        first.wait().success() && second.wait().success(),
-        "{names:?}: {:?}",
-        first.news()
-    );
-    let expected = |from: &str| {
-        (0..LINES)
-            .map(|number| format!("{from}: line {number}"))
-            .collect::<Vec<_>>()
-    };
+    assert!(first.wait().success() && second.wait().success(), "{names:?}: {:?}", first.news());
+    let expected = |from: &str| (0..LINES).map(|number| format!("{from}: line {number}")).collect::<Vec<_>>();
     assert_eq!(first.output(), expected(names[1]));
     assert_eq!(second.output(), expected(names[0]));
     path
@@ -251,52 +196,22 @@ fn matrix() {
                     *one == "cone" || *other == "cone" || (*one == "plain" && *other == "plain");
                 lab(&["router", "home1", one, input]);
                 lab(&["router", "home2", other, input]);
-                report(
-                    [one, other],
-                    input,
-                    is_possible,
-                    ["alice1", "bob1"],
-                    TRACKER,
-                );
+                report([one, other], input, is_possible, ["alice1", "bob1"], TRACKER);
             }
             lab(&["router", "home1", one, input]);
             report([one, "public"], input, true, ["alice1", "pub1"], TRACKER);
         }
         lab(&["router", "home1", "plain", input]);
-        report(
-            ["home", "the same home"],
-            input,
-            true,
-            ["alice1", "alice2"],
-            TRACKER,
-        );
+        report(["home", "the same home"], input, true, ["alice1", "alice2"], TRACKER);
         for router in ["home2", "home3", "home4", "carrier"] {
             lab(&["router", router, "plain", input]);
         }
-        report(
-            ["home and carrier", "home"],
-            input,
-            true,
-            ["carol", "bob1"],
-            TRACKER,
-        );
+        report(["home and carrier", "home"], input, true, ["carol", "bob1"], TRACKER);
     }
     lab(&["router", "home1", "plain", "reject"]);
     lab(&["router", "home2", "plain", "reject"]);
-    report(
-        ["plain", "plain"],
-        "reject",
-        true,
-        ["alice1", "bob1"],
-        TRACKER,
-    );
-    report(
-        ["home and carrier", "the same carrier"],
-        "drop",
-        false,
-        ["carol", "dave"],
-        TRACKER,
-    );
+    report(["plain", "plain"], "reject", true, ["alice1", "bob1"], TRACKER);
+    report(["home and carrier", "the same carrier"], "drop", false, ["carol", "dave"], TRACKER);
     report(["public", "public"], "-", true, ["pub1", "pub2"], TRACKER);
 }
 
@@ -311,16 +226,9 @@ fn report(
     let [one, other] = sides;
     let theory = if is_possible { "meet" } else { "cannot" };
     let (met, ms, attempts, path) = match &meeting {
-        Some(Meeting {
-            ready,
-            attempts,
-            path,
-        }) => (
-            "yes",
-            ready.as_millis().to_string(),
-            attempts.to_string(),
-            path.as_str(),
-        ),
+        Some(Meeting { ready, attempts, path }) => {
+            ("yes", ready.as_millis().to_string(), attempts.to_string(), path.as_str())
+        }
         None => ("no, told", "-".to_owned(), "3".to_owned(), "-"),
     };
     println!("{one:<18} {other:<18} {input:<6} {theory:<8} {met:<8} {ms:>7} {attempts:>9}  {path}");
@@ -334,14 +242,7 @@ fn special_cases() {
     }
     // Alice's first pings are held back, bob's arrive unasked: her router moves her port, for good.
     lab(&["hold", "home1", "203.0.113.22", "220"]);
-    let clash = report(
-        ["plain, held back", "plain"],
-        "open",
-        true,
-        ["alice1", "bob1"],
-        TRACKER,
-    )
-    .unwrap();
+    let clash = report(["plain, held back", "plain"], "open", true, ["alice1", "bob1"], TRACKER).unwrap();
     assert!(clash.attempts > 1, "there was no port clash to cure");
 
     for loss in ["20", "40"] {
@@ -349,17 +250,9 @@ fn special_cases() {
             lab(&["router", router, "plain", "drop"]);
             lab(&["loss", host, loss]);
         }
-        report(
-            [&format!("plain, {loss} % loss"), "plain"],
-            "drop",
-            true,
-            ["alice1", "bob1"],
-            TRACKER,
-        );
+        report([&format!("plain, {loss} % loss"), "plain"], "drop", true, ["alice1", "bob1"], TRACKER);
     }
-    ["alice1", "bob1"]
-        .iter()
-        .for_each(|host| lab(&["loss", host, "0"]));
+    ["alice1", "bob1"].iter().for_each(|host| lab(&["loss", host, "0"]));
 
     tracker_beside_a_peer();
     a_mapping_is_lost();
@@ -399,17 +292,12 @@ fn a_lan_without_a_tracker(hosts: [&str; 3]) {
             peer.wait_for_output(&format!("{name}: {name} is here"));
         }
     }
-    println!(
-        "--lan on {hosts:?}: the first two met in {} ms",
-        met.as_millis()
-    );
+    println!("--lan on {hosts:?}: the first two met in {} ms", met.as_millis());
 }
 
 /// The eleventh has a port that nobody calls, but calls the ten itself.
 fn eleven_on_one_machine() {
-    let mut peers: Vec<Program> = (0..11)
-        .map(|number| lan_peer("pub1", &format!("p{number}")))
-        .collect();
+    let mut peers: Vec<Program> = (0..11).map(|number| lan_peer("pub1", &format!("p{number}"))).collect();
     for number in 0..10 {
         peers[10].wait_for_news(&format!("got p{number}"));
         peers[number].wait_for_news("got p10");
@@ -423,11 +311,7 @@ fn eleven_on_one_machine() {
 
 fn both_call_at_once() {
     let call = |host: &str, other: &str| {
-        start(
-            host,
-            env!("CARGO_BIN_EXE_peer"),
-            &["--direct", other, "--name", host],
-        )
+        start(host, env!("CARGO_BIN_EXE_peer"), &["--direct", other, "--name", host])
     };
     let mut first = call("pub1", "203.0.113.12:50001");
     first.wait_for_news("nobody answers at 203.0.113.12:50001 yet");
@@ -462,16 +346,8 @@ fn a_mapping_is_lost() {
 }
 
 fn two_behind_one_carrier_with_hairpin() {
-    ["home3", "home4", "carrier"]
-        .iter()
-        .for_each(|router| lab(&["router", router, "plain", "drop"]));
-    lab(&[
-        "hairpin",
-        "carrier",
-        "203.0.113.31",
-        "50003:100.64.0.3",
-        "50004:100.64.0.4",
-    ]);
+    ["home3", "home4", "carrier"].iter().for_each(|router| lab(&["router", router, "plain", "drop"]));
+    lab(&["hairpin", "carrier", "203.0.113.31", "50003:100.64.0.3", "50004:100.64.0.4"]);
     let _tracker = tracker(&[]);
     let [mut carol, mut dave] =
         [("carol", "0.0.0.0:50003"), ("dave", "0.0.0.0:50004")].map(|(host, bind)| {
@@ -511,17 +387,10 @@ fn an_address_changes(mover_speaks: bool) {
     other.wait_for_news("ready to exchange messages");
     lab(&["move", "pub1", "203.0.113.77"]);
     let moved = Instant::now();
-    let (speaker, listener) = if mover_speaks {
-        (&mut mover, &other)
-    } else {
-        (&mut other, &mover)
-    };
+    let (speaker, listener) = if mover_speaks { (&mut mover, &other) } else { (&mut other, &mover) };
     speaker.say("after the move");
     listener.wait_for_output("after the move");
-    println!(
-        "address changed, mover speaks: {mover_speaks}: heard after {} ms",
-        moved.elapsed().as_millis()
-    );
+    println!("address changed, mover speaks: {mover_speaks}: heard after {} ms", moved.elapsed().as_millis());
     mover.say("/quit");
     assert!(mover.wait().success() && other.wait().success());
     lab(&["move", "pub1", "203.0.113.11"]);

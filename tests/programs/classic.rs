@@ -23,15 +23,9 @@ fn the_classic_conversation_looks_like_it_always_did() {
 
     let tracker_lines = tracker.output();
     assert_eq!(tracker_lines[0], format!("Tracker listening on {address}"));
-    assert!(
-        tracker_lines[1].starts_with("Connection from: 127.0.0.1:"),
-        "{tracker_lines:?}"
-    );
+    assert!(tracker_lines[1].starts_with("Connection from: 127.0.0.1:"), "{tracker_lines:?}");
     assert!(tracker_lines[2].ends_with(" (peer)"), "{tracker_lines:?}");
-    assert_eq!(
-        tracker_lines[3..],
-        ["Got 2 peers, sending details to each one."]
-    );
+    assert_eq!(tracker_lines[3..], ["Got 2 peers, sending details to each one."]);
     let port = tracker_lines[2]
         .strip_prefix("Connection from: 127.0.0.1:")
         .unwrap()
@@ -48,13 +42,7 @@ fn the_classic_conversation_looks_like_it_always_did() {
         "ready to exchange messages",
     ];
     assert_eq!(news[..7], expected);
-    assert_eq!(
-        alice.output(),
-        [
-            "peer: Hello back from peer 2!",
-            "peer: The tracker is gone."
-        ]
-    );
+    assert_eq!(alice.output(), ["peer: Hello back from peer 2!", "peer: The tracker is gone."]);
 }
 
 #[test]
@@ -74,10 +62,8 @@ fn a_peer_waits_for_a_tracker_that_comes_late() {
 #[test]
 fn a_third_and_a_fourth_peer_make_the_next_pair() {
     let (tracker, address) = tracker(&["--forever"]);
-    let mut peers: Vec<_> = ["a", "b", "c", "d"]
-        .iter()
-        .map(|name| peer(address, &["--name", name]))
-        .collect();
+    let mut peers: Vec<_> =
+        ["a", "b", "c", "d"].iter().map(|name| peer(address, &["--name", name])).collect();
     for peer in &peers {
         peer.wait_for_news("ready to exchange messages");
     }
@@ -86,13 +72,7 @@ fn a_third_and_a_fourth_peer_make_the_next_pair() {
     }
     for peer in &peers {
         peer.wait_for_output("I am number");
-        assert_eq!(
-            peer.news_so_far()
-                .iter()
-                .filter(|line| line.starts_with("got "))
-                .count(),
-            1
-        );
+        assert_eq!(peer.news_so_far().iter().filter(|line| line.starts_with("got ")).count(), 1);
     }
     tracker.wait_for_output("Got 2 peers");
 }
@@ -107,9 +87,7 @@ fn both_type_at_the_same_time() {
     alice.wait_for_output("bob: b199");
     bob.wait_for_output("alice: a199");
     let expected = |from: &str, letter: &str| -> Vec<String> {
-        (0..200)
-            .map(|number| format!("{from}: {letter}{number}"))
-            .collect()
+        (0..200).map(|number| format!("{from}: {letter}{number}")).collect()
     };
     assert_eq!(alice.output_so_far(), expected("bob", "b"));
     assert_eq!(bob.output_so_far(), expected("alice", "a"));

@@ -26,47 +26,19 @@ fn a_port_in_use_is_named() {
     );
     let taken = stranger();
     let bind = taken.local_addr().unwrap().to_string();
-    fails(
-        peer_command().args(["--bind", &bind]),
-        1,
-        &["cannot bind to", &bind, "without --bind"],
-    );
+    fails(peer_command().args(["--bind", &bind]), 1, &["cannot bind to", &bind, "without --bind"]);
 }
 
 #[test]
 fn wrong_usage_has_status_2() {
-    fails(
-        peer_command().args(["--name", "two words"]),
-        2,
-        &["two words", "1 to 32 bytes"],
-    );
-    fails(
-        peer_command().args(["--tracker", "nonsense"]),
-        2,
-        &["HOST:PORT"],
-    );
-    fails(
-        peer_command().args(["--lan", "--direct"]),
-        2,
-        &["cannot be used with"],
-    );
-    fails(
-        peer_command().args(["--lan", "--tracker", "127.0.0.1:55555"]),
-        2,
-        &["cannot be used with"],
-    );
+    fails(peer_command().args(["--name", "two words"]), 2, &["two words", "1 to 32 bytes"]);
+    fails(peer_command().args(["--tracker", "nonsense"]), 2, &["HOST:PORT"]);
+    fails(peer_command().args(["--lan", "--direct"]), 2, &["cannot be used with"]);
+    fails(peer_command().args(["--lan", "--tracker", "127.0.0.1:55555"]), 2, &["cannot be used with"]);
     fails(peer_command().args(["--loss", "101"]), 2, &["101"]);
     fails(peer_command().args(["--bind", "nowhere"]), 2, &["ADDRESS"]);
-    fails(
-        Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "1"]),
-        2,
-        &["2..=64"],
-    );
-    fails(
-        Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "65"]),
-        2,
-        &["2..=64"],
-    );
+    fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "1"]), 2, &["2..=64"]);
+    fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "65"]), 2, &["2..=64"]);
 }
 
 #[test]
@@ -76,11 +48,7 @@ fn an_address_that_cannot_be_resolved_or_used_is_named() {
         1,
         &["cannot resolve", "no-such-host"],
     );
-    fails(
-        peer_command().args(["--tracker", "0.0.0.0:55555"]),
-        1,
-        &["use 127.0.0.1"],
-    );
+    fails(peer_command().args(["--tracker", "0.0.0.0:55555"]), 1, &["use 127.0.0.1"]);
 }
 
 #[test]
@@ -88,17 +56,7 @@ fn help_and_version_are_there() {
     for program in [env!("CARGO_BIN_EXE_peer"), env!("CARGO_BIN_EXE_tracker")] {
         let help = Command::new(program).arg("--help").output().unwrap();
         let text = String::from_utf8(help.stdout).unwrap();
-        assert!(
-            help.status.success() && text.contains("Example") && text.contains("55555"),
-            "{text}"
-        );
-        assert!(
-            Command::new(program)
-                .arg("--version")
-                .output()
-                .unwrap()
-                .status
-                .success()
-        );
+        assert!(help.status.success() && text.contains("Example") && text.contains("55555"), "{text}");
+        assert!(Command::new(program).arg("--version").output().unwrap().status.success());
     }
 }

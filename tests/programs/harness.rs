@@ -38,20 +38,14 @@ pub fn tracker_at(listen: &str, flags: &[&str]) -> (Program, SocketAddr) {
     command.args(["--listen", listen]).args(flags);
     let program = Program::start(&mut command);
     let line = program.wait_for_output("Tracker listening on ");
-    let address = line
-        .strip_prefix("Tracker listening on ")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let address = line.strip_prefix("Tracker listening on ").unwrap().parse().unwrap();
     (program, address)
 }
 
 /// A peer of this tracker, on a free port of loopback.
 pub fn peer(tracker: SocketAddr, flags: &[&str]) -> Program {
     Program::start(
-        peer_command()
-            .args(["--tracker", &tracker.to_string(), "--bind", "127.0.0.1:0"])
-            .args(flags),
+        peer_command().args(["--tracker", &tracker.to_string(), "--bind", "127.0.0.1:0"]).args(flags),
     )
 }
 
@@ -75,20 +69,11 @@ pub fn stranger() -> UdpSocket {
 
 impl Program {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Lines::read(child.stdout.take().unwrap());
         let stderr = Lines::read(child.stderr.take().unwrap());
-        Self {
-            stdin: child.stdin.take(),
-            child,
-            stdout,
-            stderr,
-        }
+        Self { stdin: child.stdin.take(), child, stdout, stderr }
     }
 
     /// Types a line.
@@ -166,11 +151,7 @@ impl Program {
     }
 
     fn everything(&self) -> String {
-        format!(
-            "stdout: {:#?}\nstderr: {:#?}",
-            self.output_so_far(),
-            self.news_so_far()
-        )
+        format!("stdout: {:#?}\nstderr: {:#?}", self.output_so_far(), self.news_so_far())
     }
 }
 
@@ -187,12 +168,8 @@ impl Lines {
         thread::spawn(move || {
             let mut reader = BufReader::new(from);
             let mut line = Vec::new();
-            while reader
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|length| length > 0)
-            {
-                let text =
-                    String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned();
                 writer.text.lock().unwrap().0.push(text);
                 writer.changed.notify_all();
                 line.clear();
@@ -205,25 +182,17 @@ impl Lines {
 
     fn wait_for(&self, parts: &[&str]) -> Option<String> {
         let found = |text: &(Vec<String>, bool)| {
-            text.0
-                .iter()
-                .find(|line| parts.iter().any(|part| line.contains(part)))
-                .cloned()
+            text.0.iter().find(|line| parts.iter().any(|part| line.contains(part))).cloned()
         };
         let text = self.text.lock().unwrap();
-        let (text, _) = self
-            .changed
-            .wait_timeout_while(text, PATIENCE, |text| found(text).is_none() && !text.1)
-            .unwrap();
+        let (text, _) =
+            self.changed.wait_timeout_while(text, PATIENCE, |text| found(text).is_none() && !text.1).unwrap();
         found(&text)
     }
 
     fn wait_for_end(&self) -> Vec<String> {
         let text = self.text.lock().unwrap();
-        let (text, _) = self
-            .changed
-            .wait_timeout_while(text, PATIENCE, |text| !text.1)
-            .unwrap();
+        let (text, _) = self.changed.wait_timeout_while(text, PATIENCE, |text| !text.1).unwrap();
         text.0.clone()
     }
 }

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 use crate::harness::{couple, peer, stranger, tracker};
 
 const VERBS: [&str; 14] = [
-    "REGISTER", "COOKIE", "WAIT", "PEER", "FULL", "MET", "LEAVE", "PING", "PONG", "SAY", "PART",
-    "END", "BYE", "ACK",
+    "REGISTER", "COOKIE", "WAIT", "PEER", "FULL", "MET", "LEAVE", "PING", "PONG", "SAY", "PART", "END",
+    "BYE", "ACK",
 ];
 
 fn throw_junk(from: &UdpSocket, to: SocketAddr) {
@@ -62,9 +62,7 @@ fn junk_before_during_and_after_disturbs_nobody() {
     throw_junk(&stranger, address);
     alice.say("/quit");
     assert!(alice.wait().success() && bob.wait().success());
-    let said: Vec<String> = (0..20)
-        .map(|number| format!("alice: line {number}"))
-        .collect();
+    let said: Vec<String> = (0..20).map(|number| format!("alice: line {number}")).collect();
     assert_eq!(bob.output(), said);
 }
 
@@ -83,12 +81,7 @@ fn junk_is_traced_and_nothing_hostile_reaches_the_screen() {
     alice.wait_for_news("HELLO  (unknown verb)");
     alice.wait_for_news("SAY \u{fffd}[2J\u{fffd}");
     alice.wait_for_news("PONG  (missing to)");
-    assert!(
-        !alice
-            .news_so_far()
-            .iter()
-            .any(|line| line.contains(['\x1b', '\u{202e}']))
-    );
+    assert!(!alice.news_so_far().iter().any(|line| line.contains(['\x1b', '\u{202e}'])));
 }
 
 #[test]

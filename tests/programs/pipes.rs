@@ -44,23 +44,9 @@ fn exchange(folder: &Folder, files: [Option<&Path>; 2], flags: &[&str]) -> [Vec<
         let stdout = File::create(folder.file(&format!("out-{name}"))).unwrap();
         let mut command: Command = peer_command();
         command
-            .args([
-                "--tracker",
-                &address.to_string(),
-                "--bind",
-                "127.0.0.1:0",
-                "--name",
-                name,
-            ])
+            .args(["--tracker", &address.to_string(), "--bind", "127.0.0.1:0", "--name", name])
             .args(flags);
-        Running(
-            command
-                .stdin(stdin)
-                .stdout(stdout)
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap(),
-        )
+        Running(command.stdin(stdin).stdout(stdout).stderr(Stdio::null()).spawn().unwrap())
     };
     for mut running in [start(0, "alice"), start(1, "bob")] {
         assert!(running.0.wait().unwrap().success());
@@ -71,31 +57,20 @@ fn exchange(folder: &Folder, files: [Option<&Path>; 2], flags: &[&str]) -> [Vec<
 /// The same, if each line of `file` was said by `name`.
 fn said_by(name: &str, file: &[u8]) -> Vec<u8> {
     let lines = file.split_inclusive(|byte| *byte == b'\n');
-    lines
-        .flat_map(|line| [format!("{name}: ").as_bytes(), line].concat())
-        .collect()
+    lines.flat_map(|line| [format!("{name}: ").as_bytes(), line].concat()).collect()
 }
 
 /// Compares what may be megabytes without printing it.
 fn assert_same(heard: &[u8], said: &[u8]) {
-    let difference = heard
-        .iter()
-        .zip(said)
-        .position(|(heard, said)| heard != said);
-    assert!(
-        heard == said,
-        "{} bytes, not {}; first difference: {difference:?}",
-        heard.len(),
-        said.len()
-    );
+    let difference = heard.iter().zip(said).position(|(heard, said)| heard != said);
+    assert!(heard == said, "{} bytes, not {}; first difference: {difference:?}", heard.len(), said.len());
 }
 
 fn lines_each_way(name: &str, count: usize, flags: &[&str]) {
     let folder = Folder::new(name);
     let write = |who: &str| {
-        let lines: String = (0..count)
-            .map(|number| format!("line {number} of {who}'s very long story\n"))
-            .collect();
+        let lines: String =
+            (0..count).map(|number| format!("line {number} of {who}'s very long story\n")).collect();
         fs::write(folder.file(who), &lines).unwrap();
         lines.into_bytes()
     };
@@ -116,25 +91,14 @@ fn a_hundred_thousand_lines_each_way_arrive_through_bad_weather() {
     lines_each_way(
         "harmed",
         100_000,
-        &[
-            "--loss",
-            "20",
-            "--duplicate",
-            "10",
-            "--reorder",
-            "10",
-            "--seed",
-            "7",
-        ],
+        &["--loss", "20", "--duplicate", "10", "--reorder", "10", "--seed", "7"],
     );
 }
 
 #[test]
 fn a_file_of_20_megabytes_arrives() {
     let folder = Folder::new("large");
-    let file: Vec<u8> = (0..20_000)
-        .flat_map(|number| format!("{number:>999}\n").into_bytes())
-        .collect();
+    let file: Vec<u8> = (0..20_000).flat_map(|number| format!("{number:>999}\n").into_bytes()).collect();
     fs::write(folder.file("large"), &file).unwrap();
     let path = folder.file("large");
     let heard = exchange(&folder, [Some(&path), None], &[]);
@@ -149,16 +113,8 @@ fn odd_files_arrive_as_documented() {
     let cases: [(&str, &[u8], &str); 6] = [
         ("no-newline", b"one\ntwo", "alice: one\nalice: two\n"),
         ("crlf", b"one\r\ntwo\r\n", "alice: one\nalice: two\n"),
-        (
-            "empty-lines",
-            b"\n\none\n\n",
-            "alice: \nalice: \nalice: one\nalice: \n",
-        ),
-        (
-            "control",
-            b"a\x07b\x1b[2J\tc\n",
-            "alice: a\u{fffd}b\u{fffd}[2J\tc\n",
-        ),
+        ("empty-lines", b"\n\none\n\n", "alice: \nalice: \nalice: one\nalice: \n"),
+        ("control", b"a\x07b\x1b[2J\tc\n", "alice: a\u{fffd}b\u{fffd}[2J\tc\n"),
         ("not-utf-8", b"a\xff\xfeb\n", "alice: a\u{fffd}\u{fffd}b\n"),
         (
             "same-twice",
@@ -171,11 +127,7 @@ fn odd_files_arrive_as_documented() {
         fs::write(folder.file("file"), file).unwrap();
         let path = folder.file("file");
         let heard = exchange(&folder, [Some(&path), None], &[]);
-        assert_eq!(
-            String::from_utf8(heard[1].clone()).unwrap(),
-            expected,
-            "{name}"
-        );
+        assert_eq!(String::from_utf8(heard[1].clone()).unwrap(), expected, "{name}");
     }
 }
 
@@ -186,10 +138,7 @@ fn a_line_over_64_kib_is_refused_with_its_size() {
     let news = alice.wait_for_news("65537 bytes");
     assert!(news.contains("not said"), "{news}");
     alice.say(&"y".repeat(64 * 1024));
-    assert_eq!(
-        bob.wait_for_output("yyyy").len(),
-        "alice: ".len() + 64 * 1024
-    );
+    assert_eq!(bob.wait_for_output("yyyy").len(), "alice: ".len() + 64 * 1024);
 }
 
 #[test]
@@ -202,18 +151,8 @@ fn a_closed_stdout_ends_the_program_quietly() {
     );
     let folder = Folder::new("closed");
     let fifo = folder.file("fifo");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&fifo)
-            .status()
-            .unwrap()
-            .success()
-    );
-    let _open = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&fifo)
-        .unwrap();
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let _open = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
     let mut head = Program::start(Command::new("sh").args(["-c", &script]).arg(&fifo));
     let mut alice = peer(address, &["--name", "alice"]);
     alice.wait_for_news("ready to exchange messages");
@@ -233,10 +172,7 @@ fn a_partner_that_is_killed_is_gone_and_what_was_lost_is_counted() {
     alice.say("two");
     assert_eq!(alice.wait().code(), Some(1));
     let news = alice.news().join("\n");
-    assert!(
-        news.contains("bob is gone") && news.contains("2 lines were never acknowledged"),
-        "{news}"
-    );
+    assert!(news.contains("bob is gone") && news.contains("2 lines were never acknowledged"), "{news}");
 }
 
 #[test]
@@ -244,10 +180,7 @@ fn commands_work_in_a_pipe() {
     let (mut alice, mut bob) = couple(&[]);
     alice.say("/peers");
     let line = alice.wait_for_news("unacknowledged");
-    assert!(
-        line.starts_with("bob  ") && line.contains("127.0.0.1:"),
-        "{line}"
-    );
+    assert!(line.starts_with("bob  ") && line.contains("127.0.0.1:"), "{line}");
     alice.say("/help");
     alice.wait_for_news("/connect ENDPOINT");
     alice.say("@bob for you");
@@ -271,12 +204,7 @@ fn memory_does_not_grow_with_the_file() {
     bob.wait_for_news("alice has said all");
     for program in [&alice, &bob] {
         let status = fs::read_to_string(format!("/proc/{}/status", program.process())).unwrap();
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap()
-            .trim()
-            .to_owned();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
         let kilobytes: u64 = peak.trim_end_matches(" kB").trim().parse().unwrap();
         assert!(kilobytes < 8 * 1024, "peak resident memory: {peak}");
     }

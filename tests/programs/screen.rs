@@ -20,42 +20,20 @@ impl Drop for Screen {
 impl Screen {
     /// `None`, and why, where there is no tmux.
     fn new(name: &str, columns: u32, rows: u32, command: &str) -> Option<Self> {
-        if !Command::new("tmux")
-            .arg("-V")
-            .stdout(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+        if !Command::new("tmux").arg("-V").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
         {
-            println!(
-                "skipped: tmux is not installed, and without a terminal there is no screen to look at"
-            );
+            println!("skipped: tmux is not installed, and without a terminal there is no screen to look at");
             return None;
         }
-        let screen = Self {
-            socket: format!("p2p-chat-{}-{name}", std::process::id()),
-        };
+        let screen = Self { socket: format!("p2p-chat-{}-{name}", std::process::id()) };
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let command = format!("{command}; echo \"status $?\"; cat > /dev/null");
-        screen.tmux(&[
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "-x",
-            &columns,
-            "-y",
-            &rows,
-            &command,
-        ]);
+        screen.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows, &command]);
         Some(screen)
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {
-        let output = Command::new("tmux")
-            .args(["-L", &self.socket])
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = Command::new("tmux").args(["-L", &self.socket]).args(arguments).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -66,10 +44,7 @@ impl Screen {
     fn rows(&self) -> Vec<String> {
         let text = self.tmux(&["capture-pane", "-p"]);
         let rows: Vec<String> = text.lines().map(|row| row.trim_end().to_owned()).collect();
-        let last = rows
-            .iter()
-            .rposition(|row| !row.is_empty())
-            .map_or(0, |last| last + 1);
+        let last = rows.iter().rposition(|row| !row.is_empty()).map_or(0, |last| last + 1);
         rows[..last].to_vec()
     }
 
@@ -81,11 +56,7 @@ impl Screen {
             if is_so(&rows) {
                 return rows;
             }
-            assert!(
-                Instant::now() < end,
-                "{what}; the screen is:\n{}",
-                rows.join("\n")
-            );
+            assert!(Instant::now() < end, "{what}; the screen is:\n{}", rows.join("\n"));
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -98,12 +69,7 @@ impl Screen {
 }
 
 /// A peer called alice at a terminal, and bob, who is a pipe.
-fn alice_and_bob(
-    name: &str,
-    columns: u32,
-    rows: u32,
-    environment: &str,
-) -> Option<(Screen, Program)> {
+fn alice_and_bob(name: &str, columns: u32, rows: u32, environment: &str) -> Option<(Screen, Program)> {
     let (_tracker, address) = tracker(&[]);
     let alice = format!(
         "{environment} '{}' --tracker {address} --bind 127.0.0.1:0 --name alice",
@@ -172,9 +138,7 @@ fn ctrl_d_says_goodbye() {
     screen.keys(&["C-d"]);
     bob.wait_for_news("alice has left");
     assert!(bob.wait().success());
-    screen.wait_until("status 0", |rows| {
-        rows.last().is_some_and(|row| row.ends_with("status 0"))
-    });
+    screen.wait_until("status 0", |rows| rows.last().is_some_and(|row| row.ends_with("status 0")));
 }
 
 #[test]
@@ -184,35 +148,27 @@ fn commands_and_their_errors_at_a_keyboard() {
     };
     screen.keys(&["-l", "/nonsense"]);
     screen.keys(&["Enter"]);
-    screen.wait_until("no such command", |rows| {
-        rows.iter().any(|row| row.contains("no such command"))
-    });
+    screen.wait_until("no such command", |rows| rows.iter().any(|row| row.contains("no such command")));
     screen.keys(&["-l", "@carol hello"]);
     screen.keys(&["Enter"]);
     screen.wait_until("nobody is carol", |rows| {
-        rows.iter()
-            .any(|row| row.contains("nobody here is called carol"))
+        rows.iter().any(|row| row.contains("nobody here is called carol"))
     });
     screen.keys(&["-l", "@bob hello"]);
     screen.keys(&["Enter"]);
     bob.wait_for_output("alice: @bob hello");
-    screen.wait_until("marked", |rows| {
-        rows.iter().any(|row| row.contains("(to bob only)"))
-    });
+    screen.wait_until("marked", |rows| rows.iter().any(|row| row.contains("(to bob only)")));
     screen.keys(&["-l", "/peers"]);
     screen.keys(&["Enter"]);
     screen.wait_until("peers", |rows| {
-        rows.iter()
-            .any(|row| row.starts_with("bob  ") && row.contains("round trip"))
+        rows.iter().any(|row| row.starts_with("bob  ") && row.contains("round trip"))
     });
     screen.keys(&["-l", "//quit"]);
     screen.keys(&["Enter"]);
     bob.wait_for_output("alice: /quit");
     screen.keys(&["-l", "/quit"]);
     screen.keys(&["Enter"]);
-    screen.wait_until("status 0", |rows| {
-        rows.last().is_some_and(|row| row == "status 0")
-    });
+    screen.wait_until("status 0", |rows| rows.last().is_some_and(|row| row == "status 0"));
     assert!(bob.wait().success());
 }
 
@@ -239,12 +195,8 @@ fn a_line_before_anybody_is_there_is_refused() {
     screen.ends_with(&["Checked in with tracker server, waiting for peer..."]);
     screen.keys(&["-l", "anybody there?"]);
     screen.keys(&["Enter"]);
-    screen.wait_until("refused", |rows| {
-        rows.iter().any(|row| row.contains("nobody is here yet"))
-    });
+    screen.wait_until("refused", |rows| rows.iter().any(|row| row.contains("nobody is here yet")));
     screen.keys(&["-l", "/quit"]);
     screen.keys(&["Enter"]);
-    screen.wait_until("status 0", |rows| {
-        rows.last().is_some_and(|row| row == "status 0")
-    });
+    screen.wait_until("status 0", |rows| rows.last().is_some_and(|row| row == "status 0"));
 }

@@ -15,10 +15,7 @@ struct Hand {
 
 impl Hand {
     fn new() -> Self {
-        Self {
-            socket: stranger(),
-            lines: Vec::new(),
-        }
+        Self { socket: stranger(), lines: Vec::new() }
     }
 
     fn endpoint(&self) -> SocketAddr {
@@ -26,31 +23,22 @@ impl Hand {
     }
 
     fn send(&self, to: SocketAddr, line: &str) {
-        self.socket
-            .send_to(format!("{line}\n").as_bytes(), to)
-            .unwrap();
+        self.socket.send_to(format!("{line}\n").as_bytes(), to).unwrap();
     }
 
     /// The next line that begins with this, and where it came from; others are skipped.
     fn receive(&mut self, verb: &str) -> (SocketAddr, String) {
         loop {
-            if let Some(index) = self
-                .lines
-                .iter()
-                .position(|(_, line)| line.starts_with(verb))
-            {
+            if let Some(index) = self.lines.iter().position(|(_, line)| line.starts_with(verb)) {
                 return self.lines.drain(..=index).next_back().unwrap();
             }
             let mut buffer = [0; 2048];
-            let (length, source) = self
-                .socket
-                .recv_from(&mut buffer)
-                .unwrap_or_else(|e| panic!("no {verb}: {e}"));
+            let (length, source) =
+                self.socket.recv_from(&mut buffer).unwrap_or_else(|e| panic!("no {verb}: {e}"));
             assert!((1..=1200).contains(&length));
             let text = str::from_utf8(&buffer[..length]).unwrap();
             assert!(text.ends_with('\n'));
-            self.lines
-                .extend(text.lines().map(|line| (source, line.to_owned())));
+            self.lines.extend(text.lines().map(|line| (source, line.to_owned())));
         }
     }
 
@@ -60,10 +48,7 @@ impl Hand {
         let request = format!("REGISTER - {BOB} lobby bob {me}");
         self.send(tracker, &request);
         let (_, answer) = self.receive("COOKIE ");
-        assert!(
-            answer.len() < request.len(),
-            "an unproven address gets less than it sent"
-        );
+        assert!(answer.len() < request.len(), "an unproven address gets less than it sent");
         let cookie = answer.strip_prefix("COOKIE ").unwrap().to_owned();
         self.send(tracker, &format!("REGISTER {cookie} {BOB} lobby bob {me}"));
         cookie
@@ -85,14 +70,7 @@ impl Hand {
 
 /// A peer that waits to be called.
 fn waiting_alice(flags: &[&str]) -> Program {
-    let arguments = [
-        "--direct",
-        "--name",
-        "alice",
-        "--bind",
-        "127.0.0.1:0",
-        "--trace",
-    ];
+    let arguments = ["--direct", "--name", "alice", "--bind", "127.0.0.1:0", "--trace"];
     Program::start(peer_command().args(arguments).args(flags))
 }
 
@@ -137,10 +115,7 @@ fn a_peer_that_waits_is_called_by_hand() {
     assert_eq!(hand.receive("ACK").1, format!("ACK {BOB} {id} 1 3-3"));
     hand.send(at, &format!("PART {id} {BOB} 1 fi"));
     assert_eq!(hand.receive("ACK").1, format!("ACK {BOB} {id} 2 3-3"));
-    hand.send(
-        at,
-        &format!("SAY {id} {BOB} 2 rst\nSAY {id} {BOB} 2 rst\nnonsense"),
-    );
+    hand.send(at, &format!("SAY {id} {BOB} 2 rst\nSAY {id} {BOB} 2 rst\nnonsense"));
     assert_eq!(hand.receive("ACK").1, format!("ACK {BOB} {id} 4"));
     hand.send(at, &format!("SAY {id} {BOB} 1 late copy"));
     assert_eq!(hand.receive("ACK").1, format!("ACK {BOB} {id} 4"));
@@ -157,9 +132,7 @@ fn a_peer_that_waits_is_called_by_hand() {
     hand.send(at, &format!("ACK {id} {BOB} 2"));
 
     // A forged BYE, from one who does not know the ids.
-    stranger()
-        .send_to(format!("BYE {id} 00000000000000ff 4\n").as_bytes(), at)
-        .unwrap();
+    stranger().send_to(format!("BYE {id} 00000000000000ff 4\n").as_bytes(), at).unwrap();
     alice.say("/quit");
     assert_eq!(hand.receive("BYE").1, format!("BYE {BOB} {id} 2"));
     hand.send(at, &format!("ACK {id} {BOB} 3"));
@@ -197,10 +170,7 @@ fn a_tracker_tells_the_full_truth_to_nobody_unproven() {
     ] {
         hand.send(address, &line);
         let (_, answer) = hand.receive("");
-        assert!(
-            answer.starts_with("COOKIE ") && answer.len() < line.len(),
-            "{line}: {answer}"
-        );
+        assert!(answer.starts_with("COOKIE ") && answer.len() < line.len(), "{line}: {answer}");
     }
 }
 
@@ -213,9 +183,5 @@ fn a_reordered_acknowledgement_leaves_long_before_the_next_keepalive() {
     hand.send(at, &format!("SAY {id} {BOB} 1 hello"));
     assert_eq!(hand.receive("ACK").1, format!("ACK {BOB} {id} 2"));
     // It waits 100 ms for a next one; a sleep until the keepalive would take 5 s.
-    assert!(
-        said.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        said.elapsed()
-    );
+    assert!(said.elapsed() < Duration::from_secs(3), "{:?}", said.elapsed());
 }

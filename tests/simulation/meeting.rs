@@ -12,41 +12,24 @@ use crate::network::{Weather, World};
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub fn is_ready(world: &World, host: usize) -> bool {
-    world.hosts[host].events.iter().any(|(_, event)| {
-        matches!(
-            event,
-            Event::Link {
-                event: link::Event::Reached(_),
-                ..
-            }
-        )
-    })
+    world.hosts[host]
+        .events
+        .iter()
+        .any(|(_, event)| matches!(event, Event::Link { event: link::Event::Reached(_), .. }))
 }
 
 fn met(world: &World, host: usize) -> BTreeSet<String> {
-    let names = world.hosts[host]
-        .events
-        .iter()
-        .filter_map(|(_, event)| match event {
-            Event::Link {
-                name,
-                event: link::Event::Reached(_),
-                ..
-            } => Some(name.to_string()),
-            _ => None,
-        });
+    let names = world.hosts[host].events.iter().filter_map(|(_, event)| match event {
+        Event::Link { name, event: link::Event::Reached(_), .. } => Some(name.to_string()),
+        _ => None,
+    });
     names.collect()
 }
 
 #[test]
 fn two_peers_meet_at_30_percent_loss_each_way() {
     for seed in 0..1000 {
-        let weather = Weather {
-            loss: 30,
-            duplicate: 10,
-            jitter: Duration::from_millis(50),
-            ..Weather::FAIR
-        };
+        let weather = Weather { loss: 30, duplicate: 10, jitter: Duration::from_millis(50), ..Weather::FAIR };
         let mut world = World::new(seed, weather);
         world.add_tracker(2, false);
         let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
@@ -55,14 +38,9 @@ fn two_peers_meet_at_30_percent_loss_each_way() {
         let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
         let both = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
         assert!(both, "seed {seed}: not met after a minute");
-        assert_eq!(
-            (met(&world, alice), met(&world, bob)),
-            (["bob".into()].into(), ["alice".into()].into())
-        );
-        let finished = world.run_until(MINUTE, |w| {
-            w.events
-                .contains(&p2p_chat::protocol::tracker::Event::Finished)
-        });
+        assert_eq!((met(&world, alice), met(&world, bob)), (["bob".into()].into(), ["alice".into()].into()));
+        let finished =
+            world.run_until(MINUTE, |w| w.events.contains(&p2p_chat::protocol::tracker::Event::Finished));
         assert!(finished, "seed {seed}: the tracker stays");
     }
 }
@@ -75,48 +53,29 @@ fn a_pairing_without_loss_takes_few_datagrams() {
     world.run_for(Duration::from_millis(2100));
     let before: usize = world.hosts.iter().map(|host| host.sent).sum();
     let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-    world.run_until(MINUTE, |w| {
-        w.events
-            .contains(&p2p_chat::protocol::tracker::Event::Finished)
-    });
+    world.run_until(MINUTE, |w| w.events.contains(&p2p_chat::protocol::tracker::Event::Finished));
     assert!(is_ready(&world, alice) && is_ready(&world, bob));
     let after: usize = world.hosts.iter().map(|host| host.sent).sum();
-    println!(
-        "datagrams from the second registration until the tracker leaves: {}",
-        after - before
-    );
+    println!("datagrams from the second registration until the tracker leaves: {}", after - before);
     assert!(after - before <= 12, "{} datagrams", after - before);
 }
 
 #[test]
 fn duplicates_never_pair_a_peer_with_itself() {
     for seed in 0..100 {
-        let weather = Weather {
-            duplicate: 100,
-            jitter: Duration::from_millis(300),
-            ..Weather::FAIR
-        };
+        let weather = Weather { duplicate: 100, jitter: Duration::from_millis(300), ..Weather::FAIR };
         let mut world = World::new(seed, weather);
         world.add_tracker(2, false);
         let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
         world.run_for(MINUTE);
-        assert!(
-            world.peer(alice).links().next().is_none(),
-            "seed {seed}: alice has met somebody"
-        );
+        assert!(world.peer(alice).links().next().is_none(), "seed {seed}: alice has met somebody");
     }
 }
 
 #[test]
 fn a_peer_that_died_while_waiting_is_never_introduced() {
     for seed in 0..100 {
-        let mut world = World::new(
-            seed,
-            Weather {
-                loss: 20,
-                ..Weather::FAIR
-            },
-        );
+        let mut world = World::new(seed, Weather { loss: 20, ..Weather::FAIR });
         world.add_tracker(2, true);
         let ghost = world.add_peer(0, "192.0.2.1:50001", "ghost");
         world.run_for(Duration::from_secs(3));
@@ -125,10 +84,7 @@ fn a_peer_that_died_while_waiting_is_never_introduced() {
         let alice = world.add_peer(0, "192.0.2.2:50001", "alice");
         world.run_for(Duration::from_secs(3));
         let bob = world.add_peer(0, "192.0.2.3:50001", "bob");
-        assert!(
-            world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)),
-            "seed {seed}"
-        );
+        assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
         assert_eq!(met(&world, alice), ["bob".into()].into(), "seed {seed}");
         assert_eq!(met(&world, bob), ["alice".into()].into(), "seed {seed}");
     }
@@ -137,11 +93,7 @@ fn a_peer_that_died_while_waiting_is_never_introduced() {
 #[test]
 fn a_peer_that_leaves_while_waiting_is_never_introduced() {
     for seed in 0..100 {
-        let weather = Weather {
-            duplicate: 50,
-            jitter: Duration::from_millis(300),
-            ..Weather::FAIR
-        };
+        let weather = Weather { duplicate: 50, jitter: Duration::from_millis(300), ..Weather::FAIR };
         let mut world = World::new(seed, weather);
         world.add_tracker(2, true);
         let first = world.add_peer(0, "192.0.2.1:50001", "alice");
@@ -150,10 +102,7 @@ fn a_peer_that_leaves_while_waiting_is_never_introduced() {
         world.run_for(Duration::from_millis(400)); // late copies of its REGISTER open nothing
         world.add_peer(0, "192.0.2.4:50001", "again");
         let bob = world.add_peer(0, "192.0.2.3:50001", "bob");
-        assert!(
-            world.run_until(MINUTE, |w| is_ready(w, bob)),
-            "seed {seed}: bob is alone"
-        );
+        assert!(world.run_until(MINUTE, |w| is_ready(w, bob)), "seed {seed}: bob is alone");
         assert_eq!(met(&world, bob), ["again".into()].into(), "seed {seed}");
     }
 }
@@ -161,24 +110,14 @@ fn a_peer_that_leaves_while_waiting_is_never_introduced() {
 #[test]
 fn a_third_and_a_fourth_peer_form_the_next_pair() {
     for seed in 0..100 {
-        let mut world = World::new(
-            seed,
-            Weather {
-                loss: 20,
-                duplicate: 20,
-                ..Weather::FAIR
-            },
-        );
+        let mut world = World::new(seed, Weather { loss: 20, duplicate: 20, ..Weather::FAIR });
         world.add_tracker(2, true);
         let mut peers = Vec::new();
         for (index, name) in ["alice", "bob", "carol", "dave"].into_iter().enumerate() {
             peers.push(world.add_peer(0, &format!("192.0.2.{index}:50001"), name));
             world.run_for(Duration::from_secs(2));
         }
-        assert!(
-            world.run_until(MINUTE, |w| peers.iter().all(|host| is_ready(w, *host))),
-            "seed {seed}"
-        );
+        assert!(world.run_until(MINUTE, |w| peers.iter().all(|host| is_ready(w, *host))), "seed {seed}");
         for host in peers {
             assert_eq!(met(&world, host).len(), 1, "seed {seed}: a pair is two");
         }
@@ -191,22 +130,11 @@ fn a_tracker_that_comes_late_is_found() {
     let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
     let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
     world.run_for(Duration::from_secs(30));
-    let silent = Event::Registration(registration::Event::TrackerSilent(
-        "198.51.100.1:55555".parse().unwrap(),
-    ));
-    assert_eq!(
-        world.hosts[alice]
-            .events
-            .iter()
-            .filter(|(_, event)| *event == silent)
-            .count(),
-        1
-    );
+    let silent =
+        Event::Registration(registration::Event::TrackerSilent("198.51.100.1:55555".parse().unwrap()));
+    assert_eq!(world.hosts[alice].events.iter().filter(|(_, event)| *event == silent).count(), 1);
     world.add_tracker(2, false);
-    assert!(
-        world.run_until(Duration::from_secs(2), |w| is_ready(w, alice)
-            && is_ready(w, bob))
-    );
+    assert!(world.run_until(Duration::from_secs(2), |w| is_ready(w, alice) && is_ready(w, bob)));
 }
 
 #[test]
@@ -220,8 +148,5 @@ fn a_tracker_that_is_restarted_while_two_wait_meets_them_again() {
     world.hosts[tracker].machine = world.new_tracker(3, true);
     world.run_for(Duration::from_secs(2));
     let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-    assert!(
-        world.run_until(Duration::from_secs(2), |w| is_ready(w, alice)
-            && is_ready(w, bob))
-    );
+    assert!(world.run_until(Duration::from_secs(2), |w| is_ready(w, alice) && is_ready(w, bob)));
 }

@@ -22,13 +22,8 @@ enum Side {
 
 use Mapping::{FullCone, Plain, Symmetric};
 
-const SIDES: [Side; 5] = [
-    Side::Public,
-    Side::Behind(FullCone),
-    Side::Behind(Plain),
-    Side::Behind(Symmetric),
-    Side::Double,
-];
+const SIDES: [Side; 5] =
+    [Side::Public, Side::Behind(FullCone), Side::Behind(Plain), Side::Behind(Symmetric), Side::Double];
 
 /// Whether two peers can meet at all. A plain router lets in only those whose address its peer has pinged: the port
 /// that a symmetric one opens for us cannot be pinged before it is seen, nor seen before it is pinged.
@@ -69,9 +64,7 @@ fn meet(seed: u64, sides: [Side; 2], weather: Weather, clashes: bool) -> (World,
 fn is_talking(world: &mut World, alice: usize, bob: usize) -> bool {
     world.act(alice, |peer, now| peer.say("hello", now));
     world.act(bob, |peer, now| peer.say("hello", now));
-    world.run_until(MINUTE, |w| {
-        w.hosts[alice].lines.len() == 1 && w.hosts[bob].lines.len() == 1
-    })
+    world.run_until(MINUTE, |w| w.hosts[alice].lines.len() == 1 && w.hosts[bob].lines.len() == 1)
 }
 
 #[test]
@@ -80,11 +73,7 @@ fn every_pair_of_routers_meets_where_it_can_and_is_told_where_it_cannot() {
         for one in SIDES {
             for other in SIDES {
                 for seed in 0..SEEDS {
-                    let weather = Weather {
-                        loss,
-                        jitter: Duration::from_millis(5),
-                        ..Weather::FAIR
-                    };
+                    let weather = Weather { loss, jitter: Duration::from_millis(5), ..Weather::FAIR };
                     let (mut world, alice, bob) = meet(seed, [one, other], weather, false);
                     let what = format!("{one:?} with {other:?}, seed {seed}, loss {loss}");
                     let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
@@ -92,20 +81,9 @@ fn every_pair_of_routers_meets_where_it_can_and_is_told_where_it_cannot() {
                     if met {
                         assert!(is_talking(&mut world, alice, bob), "{what}: no talk");
                     } else {
-                        assert_eq!(
-                            world.hosts[alice].outcome,
-                            Some(false),
-                            "{what}: alice is not told"
-                        );
-                        assert_eq!(
-                            world.hosts[bob].outcome,
-                            Some(false),
-                            "{what}: bob is not told"
-                        );
-                        assert!(
-                            is_explained(&world, alice) && is_explained(&world, bob),
-                            "{what}"
-                        );
+                        assert_eq!(world.hosts[alice].outcome, Some(false), "{what}: alice is not told");
+                        assert_eq!(world.hosts[bob].outcome, Some(false), "{what}: bob is not told");
+                        assert!(is_explained(&world, alice) && is_explained(&world, bob), "{what}");
                     }
                 }
             }
@@ -114,46 +92,27 @@ fn every_pair_of_routers_meets_where_it_can_and_is_told_where_it_cannot() {
 }
 
 fn is_explained(world: &World, host: usize) -> bool {
-    world.hosts[host]
-        .events
-        .iter()
-        .any(|(_, event)| match event {
-            Event::Link {
-                event: link::Event::Unreachable(failure),
-                ..
-            } => !failure.tried.is_empty() && failure.ours.is_some(),
-            _ => false,
-        })
+    world.hosts[host].events.iter().any(|(_, event)| match event {
+        Event::Link { event: link::Event::Unreachable(failure), .. } => {
+            !failure.tried.is_empty() && failure.ours.is_some()
+        }
+        _ => false,
+    })
 }
 
 #[test]
 fn two_behind_one_router_meet_by_their_private_addresses() {
     for mapping in [Plain, Symmetric, FullCone] {
         for seed in 0..SEEDS {
-            let mut world = World::new(
-                seed,
-                Weather {
-                    loss: 20,
-                    ..Weather::FAIR
-                },
-            );
+            let mut world = World::new(seed, Weather { loss: 20, ..Weather::FAIR });
             world.add_tracker(2, false);
             let home = world.add_router(0, "203.0.113.1", mapping);
             let alice = world.add_peer(home, "192.168.1.5:50001", "alice");
             let bob = world.add_peer(home, "192.168.1.6:50001", "bob");
             let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
             assert!(met, "{mapping:?}, seed {seed}");
-            let endpoint = world
-                .peer(alice)
-                .links()
-                .next()
-                .unwrap()
-                .endpoint()
-                .unwrap();
-            assert_eq!(
-                endpoint, world.hosts[bob].endpoint,
-                "{mapping:?}, seed {seed}"
-            );
+            let endpoint = world.peer(alice).links().next().unwrap().endpoint().unwrap();
+            assert_eq!(endpoint, world.hosts[bob].endpoint, "{mapping:?}, seed {seed}");
         }
     }
 }
@@ -166,8 +125,7 @@ fn two_homes_behind_one_provider_meet_only_with_hairpin() {
             world.add_tracker(2, false);
             let provider = world.add_router(0, "203.0.113.1", Plain);
             world.routers[provider - 1].hairpin = hairpin;
-            let homes = [7, 8]
-                .map(|number| world.add_router(provider, &format!("100.64.0.{number}"), Plain));
+            let homes = [7, 8].map(|number| world.add_router(provider, &format!("100.64.0.{number}"), Plain));
             let alice = world.add_peer(homes[0], "192.168.1.5:50001", "alice");
             let bob = world.add_peer(homes[1], "192.168.1.6:50001", "bob");
             let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
@@ -185,10 +143,7 @@ fn a_port_clash_is_cured_by_a_fresh_socket() {
         world.routers[0].come_in("203.0.113.2:50001".parse().unwrap(), 50001);
         let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
         assert!(met, "seed {seed}");
-        assert!(
-            world.elapsed() > Duration::from_secs(3),
-            "seed {seed}: there was no clash"
-        );
+        assert!(world.elapsed() > Duration::from_secs(3), "seed {seed}: there was no clash");
         assert!(is_talking(&mut world, alice, bob), "seed {seed}");
     }
 }
@@ -207,9 +162,8 @@ fn a_mapping_that_is_lost_is_punched_again() {
             let heard = world.run_until(MINUTE, |w| w.hosts[peers[listener]].lines.len() == 1);
             assert!(heard, "seed {seed}");
             world.act(peers[listener], |peer, now| peer.say("back to it", now));
-            let heard = world.run_until(Duration::from_secs(10), |w| {
-                w.hosts[peers[speaker]].lines.len() == 1
-            });
+            let heard =
+                world.run_until(Duration::from_secs(10), |w| w.hosts[peers[speaker]].lines.len() == 1);
             assert!(heard, "seed {seed}: speaker {speaker}");
         }
     }
@@ -219,42 +173,21 @@ fn a_mapping_that_is_lost_is_punched_again() {
 fn a_peer_that_changes_its_address_keeps_its_conversation() {
     for mover_speaks in [true, false] {
         for seed in 0..SEEDS {
-            let (mut world, alice, bob) = meet(
-                seed,
-                [Side::Public; 2],
-                Weather {
-                    loss: 10,
-                    ..Weather::FAIR
-                },
-                false,
-            );
+            let (mut world, alice, bob) =
+                meet(seed, [Side::Public; 2], Weather { loss: 10, ..Weather::FAIR }, false);
             assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)));
             world.run_for(Duration::from_secs(2));
             world.hosts[alice].endpoint = "203.0.113.222:50001".parse().unwrap();
-            let (speaker, listener) = if mover_speaks {
-                (alice, bob)
-            } else {
-                (bob, alice)
-            };
+            let (speaker, listener) = if mover_speaks { (alice, bob) } else { (bob, alice) };
             for number in 0..20 {
                 world.act(speaker, |peer, now| peer.say(&number.to_string(), now));
                 world.run_for(Duration::from_millis(300));
             }
-            let all = world.run_until(Duration::from_secs(15), |w| {
-                w.hosts[listener].lines.len() == 20
-            });
-            assert!(
-                all,
-                "seed {seed}: {} lines arrived",
-                world.hosts[listener].lines.len()
-            );
+            let all = world.run_until(Duration::from_secs(15), |w| w.hosts[listener].lines.len() == 20);
+            assert!(all, "seed {seed}: {} lines arrived", world.hosts[listener].lines.len());
             world.run_for(Duration::from_secs(8)); // a keepalive at the latest moves the link
             let path = world.peer(bob).links().next().unwrap().endpoint();
-            assert_eq!(
-                path,
-                Some(world.hosts[alice].endpoint),
-                "seed {seed}, mover speaks: {mover_speaks}"
-            );
+            assert_eq!(path, Some(world.hosts[alice].endpoint), "seed {seed}, mover speaks: {mover_speaks}");
         }
     }
 }

@@ -28,12 +28,8 @@ pub struct Weather {
 }
 
 impl Weather {
-    pub const FAIR: Self = Self {
-        loss: 0,
-        duplicate: 0,
-        delay: Duration::from_millis(20),
-        jitter: Duration::ZERO,
-    };
+    pub const FAIR: Self =
+        Self { loss: 0, duplicate: 0, delay: Duration::from_millis(20), jitter: Duration::ZERO };
 }
 
 /// Where a host or a router's outer side is: realm 0 is the internet, the others are behind routers.
@@ -132,22 +128,11 @@ impl World {
     }
 
     pub fn new_tracker(&self, size: u8, forever: bool) -> Machine {
-        Machine::Tracker(Box::new(Tracker::new(
-            size,
-            forever,
-            RandomState::new(),
-            self.now,
-        )))
+        Machine::Tracker(Box::new(Tracker::new(size, forever, RandomState::new(), self.now)))
     }
 
     pub fn add_peer(&mut self, realm: Realm, endpoint: &str, name: &str) -> usize {
-        self.add_peer_in(
-            realm,
-            endpoint,
-            name,
-            "lobby",
-            Meeting::Tracker(TRACKER.parse().unwrap()),
-        )
+        self.add_peer_in(realm, endpoint, name, "lobby", Meeting::Tracker(TRACKER.parse().unwrap()))
     }
 
     pub fn add_peer_in(
@@ -174,15 +159,7 @@ impl World {
 
     pub fn add_host(&mut self, realm: Realm, endpoint: SocketAddr, machine: Machine) -> usize {
         let (events, lines) = (Vec::new(), Vec::new());
-        self.hosts.push(Host {
-            realm,
-            endpoint,
-            machine,
-            events,
-            lines,
-            outcome: None,
-            sent: 0,
-        });
+        self.hosts.push(Host { realm, endpoint, machine, events, lines, outcome: None, sent: 0 });
         self.hosts.len() - 1
     }
 
@@ -214,9 +191,7 @@ impl World {
     /// Lets a peer do something, and what comes of it happen.
     pub fn act<R>(&mut self, host: usize, action: impl FnOnce(&mut Peer, Instant) -> R) -> R {
         let now = self.now;
-        let Machine::Peer(peer) = &mut self.hosts[host].machine else {
-            panic!("host {host} is no peer")
-        };
+        let Machine::Peer(peer) = &mut self.hosts[host].machine else { panic!("host {host} is no peer") };
         let result = action(peer, now);
         self.pump(host);
         result
@@ -231,10 +206,7 @@ impl World {
         let end = self.now + limit;
         while !condition(self) {
             let arrival = self.in_flight.first_key_value().map(|((when, _), _)| *when);
-            let timeouts = self
-                .hosts
-                .iter()
-                .filter_map(|host| host.machine.poll_timeout());
+            let timeouts = self.hosts.iter().filter_map(|host| host.machine.poll_timeout());
             let Some(next) = timeouts.chain(arrival).min().filter(|next| *next <= end) else {
                 self.now = end;
                 return condition(self);
@@ -251,20 +223,12 @@ impl World {
 
     fn step(&mut self) {
         let now = self.now;
-        if self
-            .in_flight
-            .first_key_value()
-            .is_some_and(|((when, _), _)| *when <= now)
-        {
+        if self.in_flight.first_key_value().is_some_and(|((when, _), _)| *when <= now) {
             let (_, flight) = self.in_flight.pop_first().unwrap();
             return self.arrive(flight);
         }
         for host in 0..self.hosts.len() {
-            if self.hosts[host]
-                .machine
-                .poll_timeout()
-                .is_some_and(|when| when <= now)
-            {
+            if self.hosts[host].machine.poll_timeout().is_some_and(|when| when <= now) {
                 match &mut self.hosts[host].machine {
                     Machine::Peer(peer) => peer.handle_timeout(now),
                     Machine::Tracker(tracker) => tracker.handle_timeout(now),
@@ -282,14 +246,11 @@ impl World {
             Machine::Peer(peer) => transmits.extend(std::iter::from_fn(|| peer.poll_transmit())),
             Machine::Tracker(tracker) => {
                 transmits.extend(std::iter::from_fn(|| tracker.poll_transmit()));
-                self.events
-                    .extend(std::iter::from_fn(|| tracker.poll_event()));
+                self.events.extend(std::iter::from_fn(|| tracker.poll_event()));
             }
             Machine::Dead => {}
         }
-        transmits
-            .into_iter()
-            .for_each(|transmit| self.send(host, transmit));
+        transmits.into_iter().for_each(|transmit| self.send(host, transmit));
         let Machine::Peer(peer) = &mut self.hosts[host].machine else {
             return;
         };
@@ -298,11 +259,9 @@ impl World {
         for event in events {
             match event {
                 Event::FreshSocket => self.renew_socket(host),
-                Event::Link {
-                    id,
-                    event: link::Event::Line(line),
-                    ..
-                } => self.hosts[host].lines.push((id, line)),
+                Event::Link { id, event: link::Event::Line(line), .. } => {
+                    self.hosts[host].lines.push((id, line))
+                }
                 _ => {
                     let elapsed = self.elapsed();
                     self.hosts[host].events.push((elapsed, event));
@@ -324,15 +283,8 @@ impl World {
 
     /// Out through the sender's routers; what happens at the other end is decided when it gets there.
     fn send(&mut self, from: usize, transmit: Transmit) {
-        let Transmit {
-            destination,
-            datagram,
-        } = transmit;
-        assert!(
-            (1..=1200).contains(&datagram.len()),
-            "{} bytes",
-            datagram.len()
-        );
+        let Transmit { destination, datagram } = transmit;
+        assert!((1..=1200).contains(&datagram.len()), "{} bytes", datagram.len());
         self.hosts[from].sent += 1;
         let (mut realm, mut source) = (self.hosts[from].realm, self.hosts[from].endpoint);
         while !self.is_at(realm, destination) {
@@ -345,12 +297,7 @@ impl World {
             }
             realm = router.outer;
         }
-        self.carry(Flight {
-            realm,
-            source,
-            destination,
-            datagram,
-        });
+        self.carry(Flight { realm, source, destination, datagram });
     }
 
     /// Whether an endpoint, or the outer side of a router that may know it, is in this realm.
@@ -362,17 +309,9 @@ impl World {
 
     /// In through the receiver's routers.
     fn arrive(&mut self, flight: Flight) {
-        let Flight {
-            mut realm,
-            source,
-            mut destination,
-            datagram,
-        } = flight;
+        let Flight { mut realm, source, mut destination, datagram } = flight;
         loop {
-            let host = self
-                .hosts
-                .iter()
-                .rposition(|h| h.realm == realm && h.endpoint == destination);
+            let host = self.hosts.iter().rposition(|h| h.realm == realm && h.endpoint == destination);
             if let Some(host) = host {
                 return self.deliver(source, host, &datagram);
             }
@@ -389,19 +328,12 @@ impl World {
 
     fn carry(&mut self, flight: Flight) {
         let elapsed = self.elapsed();
-        let is_cut = self
-            .partitions
-            .iter()
-            .any(|(from, to)| (*from..*to).contains(&elapsed));
+        let is_cut = self.partitions.iter().any(|(from, to)| (*from..*to).contains(&elapsed));
         if is_cut || self.dice.percent(self.weather.loss) {
             self.lost += 1;
             return;
         }
-        let copies = if self.dice.percent(self.weather.duplicate) {
-            2
-        } else {
-            1
-        };
+        let copies = if self.dice.percent(self.weather.duplicate) { 2 } else { 1 };
         for _ in 0..copies {
             let jitter = self.weather.jitter.as_micros() as u64;
             let late = Duration::from_micros(self.dice.roll() % (jitter + 1));
@@ -436,11 +368,7 @@ impl Router {
     fn go_out(&mut self, source: SocketAddr, destination: SocketAddr) -> SocketAddr {
         let per_destination = self.mapping == Mapping::Symmetric;
         let mut key = (source, per_destination.then_some(destination));
-        let wanted = if per_destination {
-            None
-        } else {
-            Some(source.port())
-        };
+        let wanted = if per_destination { None } else { Some(source.port()) };
         if !per_destination && self.clashes {
             let usual = self.table.get(&key).copied().or(wanted);
             if usual.is_some_and(|port| self.taken.contains(&(port, destination))) {
@@ -464,11 +392,7 @@ impl Router {
     }
 
     pub fn come_in(&mut self, source: SocketAddr, port: u16) -> Option<SocketAddr> {
-        let inner = self
-            .table
-            .iter()
-            .find(|(_, used)| **used == port)
-            .map(|((inner, _), _)| *inner);
+        let inner = self.table.iter().find(|(_, used)| **used == port).map(|((inner, _), _)| *inner);
         if self.mapping == Mapping::FullCone || self.let_in.contains(&(port, source)) {
             return inner;
         }

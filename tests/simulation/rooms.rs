@@ -43,19 +43,11 @@ fn everyone_in_a_room_hears_everyone_else_exactly_once() {
         // A room of our own, and another one in which nobody must hear us.
         let peers: Vec<usize> = (0..size)
             .map(|n| {
-                world.add_peer_in(
-                    0,
-                    &format!("192.0.2.{n}:50001"),
-                    &format!("p{n}"),
-                    "physics",
-                    meeting(),
-                )
+                world.add_peer_in(0, &format!("192.0.2.{n}:50001"), &format!("p{n}"), "physics", meeting())
             })
             .collect();
         let other = world.add_peer_in(0, "192.0.2.200:50001", "other", "chemistry", meeting());
-        let complete = world.run_until(MINUTE, |w| {
-            peers.iter().all(|host| company(w, *host) == size - 1)
-        });
+        let complete = world.run_until(MINUTE, |w| peers.iter().all(|host| company(w, *host) == size - 1));
         assert!(complete, "seed {seed}: the room of {size} is not complete");
         for number in 0..5 {
             for host in &peers {
@@ -64,23 +56,15 @@ fn everyone_in_a_room_hears_everyone_else_exactly_once() {
             world.run_for(Duration::from_millis(dice.roll() % 100));
         }
         let total = 5 * (size - 1);
-        let all = world.run_until(MINUTE, |w| {
-            peers.iter().all(|host| w.hosts[*host].lines.len() == total)
-        });
+        let all = world.run_until(MINUTE, |w| peers.iter().all(|host| w.hosts[*host].lines.len() == total));
         assert!(all, "seed {seed}, size {size}: lines are missing");
         world.run_for(Duration::from_secs(5));
         for host in &peers {
             let heard = heard_by(&world, *host);
             assert_eq!(heard.len(), size - 1, "seed {seed}");
-            assert!(
-                heard.values().all(|lines| *lines == [0, 1, 2, 3, 4]),
-                "seed {seed}: {heard:?}"
-            );
+            assert!(heard.values().all(|lines| *lines == [0, 1, 2, 3, 4]), "seed {seed}: {heard:?}");
         }
-        assert!(
-            world.hosts[other].lines.is_empty(),
-            "seed {seed}: rooms hear each other"
-        );
+        assert!(world.hosts[other].lines.is_empty(), "seed {seed}: rooms hear each other");
     }
 }
 
@@ -88,21 +72,12 @@ fn everyone_in_a_room_hears_everyone_else_exactly_once() {
 fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
     for seed in 0..500 {
         let mut dice = p2p_chat::io::socket::Dice(seed);
-        let mut world = World::new(
-            seed,
-            Weather {
-                loss: (dice.roll() % 20) as u8,
-                ..Weather::FAIR
-            },
-        );
+        let mut world = World::new(seed, Weather { loss: (dice.roll() % 20) as u8, ..Weather::FAIR });
         world.add_tracker(9, true);
-        let stayers: Vec<usize> = (0..3)
-            .map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), "stayer"))
-            .collect();
+        let stayers: Vec<usize> =
+            (0..3).map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), "stayer")).collect();
         assert!(
-            world.run_until(MINUTE, |w| stayers
-                .iter()
-                .all(|host| company(w, *host) == 2)),
+            world.run_until(MINUTE, |w| stayers.iter().all(|host| company(w, *host) == 2)),
             "seed {seed}"
         );
         let mut said = 0;
@@ -129,32 +104,21 @@ fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
             world.run_for(Duration::from_millis(dice.roll() % 3000));
         }
         let others = |world: &World, host: usize| {
-            let ids: Vec<Id> = world
-                .peer(host)
-                .links()
-                .filter(|l| l.name().as_str() == "stayer")
-                .map(|l| l.id())
-                .collect();
+            let ids: Vec<Id> =
+                world.peer(host).links().filter(|l| l.name().as_str() == "stayer").map(|l| l.id()).collect();
             ids
         };
         let everything: Vec<usize> = (0..said).collect();
         let all = world.run_until(MINUTE, |w| {
             stayers.iter().all(|host| {
                 let heard = heard_by(w, *host);
-                others(w, *host)
-                    .iter()
-                    .all(|id| heard.get(id).is_some_and(|lines| lines.len() >= said))
+                others(w, *host).iter().all(|id| heard.get(id).is_some_and(|lines| lines.len() >= said))
             })
         });
         assert!(all, "seed {seed}: lines are missing");
         for host in &stayers {
             let heard = heard_by(&world, *host);
-            assert!(
-                others(&world, *host)
-                    .iter()
-                    .all(|id| heard[id] == everything),
-                "seed {seed}"
-            );
+            assert!(others(&world, *host).iter().all(|id| heard[id] == everything), "seed {seed}");
         }
     }
 }
@@ -163,9 +127,7 @@ fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
 fn a_dead_peer_holds_nobody_up_for_longer_than_its_being_gone_takes() {
     let mut world = World::new(1, Weather::FAIR);
     world.add_tracker(3, true);
-    let peers: Vec<usize> = (0..3)
-        .map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), "p"))
-        .collect();
+    let peers: Vec<usize> = (0..3).map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), "p")).collect();
     assert!(world.run_until(MINUTE, |w| peers.iter().all(|host| company(w, *host) == 2)));
     world.kill(peers[2]);
     let killed = world.elapsed();
@@ -178,58 +140,28 @@ fn a_dead_peer_holds_nobody_up_for_longer_than_its_being_gone_takes() {
             said += 1;
         }
     }
-    assert!(
-        world.elapsed() - killed < Duration::from_secs(22),
-        "{:?}",
-        world.elapsed() - killed
-    );
+    assert!(world.elapsed() - killed < Duration::from_secs(22), "{:?}", world.elapsed() - killed);
     assert!(world.run_until(MINUTE, |w| w.hosts[peers[1]].lines.len() == 5000));
 }
 
 #[test]
 fn peers_that_call_each_other_meet_without_a_tracker() {
     for seed in 0..200 {
-        let mut world = World::new(
-            seed,
-            Weather {
-                loss: 30,
-                duplicate: 20,
-                ..Weather::FAIR
-            },
-        );
+        let mut world = World::new(seed, Weather { loss: 30, duplicate: 20, ..Weather::FAIR });
         let at = ["192.0.2.1:50001", "192.0.2.2:50001"];
-        let calls = |to: &[&str]| {
-            Meeting::Direct(
-                to.iter()
-                    .map(|endpoint| endpoint.parse().unwrap())
-                    .collect(),
-            )
-        };
+        let calls =
+            |to: &[&str]| Meeting::Direct(to.iter().map(|endpoint| endpoint.parse().unwrap()).collect());
         let both = seed % 2 == 0;
         let alice = world.add_peer_in(0, at[0], "alice", "lobby", calls(&at[1..]));
         world.run_for(Duration::from_secs(seed % 7));
-        let bob = world.add_peer_in(
-            0,
-            at[1],
-            "bob",
-            "lobby",
-            calls(if both { &at[..1] } else { &[] }),
-        );
-        assert!(
-            world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)),
-            "seed {seed}"
-        );
+        let bob = world.add_peer_in(0, at[1], "bob", "lobby", calls(if both { &at[..1] } else { &[] }));
+        assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
         world.act(alice, |peer, now| peer.say("1", now));
         world.act(bob, |peer, now| peer.say("2", now));
-        let both = world.run_until(MINUTE, |w| {
-            w.hosts[alice].lines.len() == 1 && w.hosts[bob].lines.len() == 1
-        });
+        let both =
+            world.run_until(MINUTE, |w| w.hosts[alice].lines.len() == 1 && w.hosts[bob].lines.len() == 1);
         assert!(both, "seed {seed}");
-        assert_eq!(
-            (company(&world, alice), company(&world, bob)),
-            (1, 1),
-            "seed {seed}"
-        );
+        assert_eq!((company(&world, alice), company(&world, bob)), (1, 1), "seed {seed}");
     }
 }
 
@@ -237,35 +169,22 @@ fn peers_that_call_each_other_meet_without_a_tracker() {
 fn a_call_into_another_room_or_to_oneself_is_not_answered() {
     let mut world = World::new(1, Weather::FAIR);
     let [a, b] = ["192.0.2.1:50001", "192.0.2.2:50001"];
-    let calls = |to: [&str; 2]| {
-        Meeting::Direct(
-            to.iter()
-                .map(|endpoint| endpoint.parse().unwrap())
-                .collect(),
-        )
-    };
+    let calls =
+        |to: [&str; 2]| Meeting::Direct(to.iter().map(|endpoint| endpoint.parse().unwrap()).collect());
     let alice = world.add_peer_in(0, a, "alice", "physics", calls([a, b]));
     let bob = world.add_peer_in(0, b, "bob", "chemistry", calls([a, b]));
     world.run_for(MINUTE);
     assert_eq!((company(&world, alice), company(&world, bob)), (0, 0));
     let told = |event: &Event| matches!(event, Event::NobodyAnswers(_));
-    assert_eq!(
-        world.hosts[alice]
-            .events
-            .iter()
-            .filter(|(_, event)| told(event))
-            .count(),
-        2
-    );
+    assert_eq!(world.hosts[alice].events.iter().filter(|(_, event)| told(event)).count(), 2);
 }
 
 #[test]
 fn a_line_to_one_peer_is_heard_by_no_other() {
     let mut world = World::new(1, Weather::FAIR);
     world.add_tracker(3, true);
-    let peers: Vec<usize> = (0..3)
-        .map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), &format!("p{}", n.max(1))))
-        .collect();
+    let peers: Vec<usize> =
+        (0..3).map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), &format!("p{}", n.max(1)))).collect();
     assert!(world.run_until(MINUTE, |w| peers.iter().all(|host| company(w, *host) == 2)));
     let found = world.peer(peers[0]).find("p1");
     assert!(found.is_ok(), "{found:?}");
@@ -288,15 +207,7 @@ fn joins_and_leaves_are_told() {
     assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)));
     world.act(bob, |peer, now| peer.leave(now));
     let left = |w: &World| {
-        w.hosts[alice].events.iter().any(|(_, e)| {
-            matches!(
-                e,
-                Event::Link {
-                    event: link::Event::Left,
-                    ..
-                }
-            )
-        })
+        w.hosts[alice].events.iter().any(|(_, e)| matches!(e, Event::Link { event: link::Event::Left, .. }))
     };
     assert!(world.run_until(MINUTE, left));
     world.run_for(Duration::from_secs(5));

@@ -16,31 +16,18 @@ pub fn couple(seed: u64, weather: Weather) -> (World, usize, usize) {
     world.add_tracker(2, false);
     let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
     let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-    assert!(
-        world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)),
-        "seed {seed}"
-    );
+    assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
     world.weather = weather;
     (world, alice, bob)
 }
 
 fn lines(world: &World, host: usize) -> Vec<&str> {
-    world.hosts[host]
-        .lines
-        .iter()
-        .map(|(_, line)| line.as_str())
-        .collect()
+    world.hosts[host].lines.iter().map(|(_, line)| line.as_str()).collect()
 }
 
 fn is_told(world: &World, host: usize) -> bool {
     world.hosts[host].events.iter().any(|(_, event)| {
-        matches!(
-            event,
-            Event::Link {
-                event: link::Event::Gone(_) | link::Event::Unacknowledged(_),
-                ..
-            }
-        )
+        matches!(event, Event::Link { event: link::Event::Gone(_) | link::Event::Unacknowledged(_), .. })
     })
 }
 
@@ -49,16 +36,9 @@ fn converse(world: &mut World, sides: [(usize, &[String]); 2]) {
     let mut next = [0, 0];
     let mut ended = [false, false];
     let end = world.elapsed() + MINUTE * 10;
-    while world.elapsed() < end
-        && sides
-            .iter()
-            .any(|(host, _)| world.hosts[*host].outcome.is_none())
-    {
+    while world.elapsed() < end && sides.iter().any(|(host, _)| world.hosts[*host].outcome.is_none()) {
         for (side, (host, lines)) in sides.iter().enumerate() {
-            while world.hosts[*host].outcome.is_none()
-                && !ended[side]
-                && !world.peer(*host).is_full()
-            {
+            while world.hosts[*host].outcome.is_none() && !ended[side] && !world.peer(*host).is_full() {
                 if let Some(line) = lines.get(next[side]) {
                     world.act(*host, |peer, now| peer.say(line, now));
                     next[side] += 1;
@@ -73,9 +53,7 @@ fn converse(world: &mut World, sides: [(usize, &[String]); 2]) {
 }
 
 fn numbered(name: &str, count: usize) -> Vec<String> {
-    (0..count)
-        .map(|number| format!("{name} {number}"))
-        .collect()
+    (0..count).map(|number| format!("{name} {number}")).collect()
 }
 
 #[test]
@@ -91,21 +69,14 @@ fn every_line_arrives_once_and_in_order_whatever_the_network_does() {
         let (mut world, alice, bob) = couple(seed, weather);
         if seed % 3 == 0 {
             let from = world.elapsed() + Duration::from_millis(dice.roll() % 2000);
-            world.partitions.push((
-                from,
-                from + Duration::from_millis(1000 + dice.roll() % 14_000),
-            ));
+            world.partitions.push((from, from + Duration::from_millis(1000 + dice.roll() % 14_000)));
         }
         let (from_alice, from_bob) = (numbered("alice", 30), numbered("bob", 20));
         converse(&mut world, [(alice, &from_alice), (bob, &from_bob)]);
         let told = [alice, bob].map(|host| is_told(&world, host));
         for (to, said) in [(bob, &from_alice), (alice, &from_bob)] {
             let heard = lines(&world, to);
-            assert_same(
-                &heard,
-                &said[..heard.len().min(said.len())],
-                &format!("seed {seed}, {weather:?}"),
-            );
+            assert_same(&heard, &said[..heard.len().min(said.len())], &format!("seed {seed}, {weather:?}"));
             // Only the very last acknowledgement may be missing to one side without the other's knowing.
             let is_whole = heard.len() == said.len();
             assert!(
@@ -116,17 +87,10 @@ fn every_line_arrives_once_and_in_order_whatever_the_network_does() {
             );
         }
         for (side, host) in [alice, bob].into_iter().enumerate() {
-            assert_eq!(
-                world.hosts[host].outcome,
-                Some(!told[side]),
-                "seed {seed}, {weather:?}"
-            );
+            assert_eq!(world.hosts[host].outcome, Some(!told[side]), "seed {seed}, {weather:?}");
         }
         let is_cut = world.partitions.is_empty();
-        assert!(
-            !is_cut || weather.loss > 35 || told == [false; 2],
-            "seed {seed}, {weather:?}: {told:?}"
-        );
+        assert!(!is_cut || weather.loss > 35 || told == [false; 2], "seed {seed}, {weather:?}: {told:?}");
     }
 }
 
@@ -135,22 +99,14 @@ fn assert_same(heard: &[&str], said: &[String], what: &str) {
     let difference = (0..heard.len().max(said.len()))
         .find(|index| heard.get(*index).copied() != said.get(*index).map(String::as_str));
     if let Some(index) = difference {
-        panic!(
-            "{what}: line {index} is {:?}, not {:?}",
-            heard.get(index),
-            said.get(index)
-        );
+        panic!("{what}: line {index} is {:?}, not {:?}", heard.get(index), said.get(index));
     }
 }
 
 #[test]
 fn a_burst_of_5000_lines_and_a_line_of_64_kib_arrive() {
     for (seed, loss) in [(1, 0), (2, 5), (3, 30)] {
-        let weather = Weather {
-            loss,
-            jitter: Duration::from_millis(10),
-            ..Weather::FAIR
-        };
+        let weather = Weather { loss, jitter: Duration::from_millis(10), ..Weather::FAIR };
         let (mut world, alice, bob) = couple(seed, weather);
         let mut from_alice = numbered("alice", 5000);
         from_alice.insert(2500, "ä".repeat(32 * 1024));
@@ -158,11 +114,7 @@ fn a_burst_of_5000_lines_and_a_line_of_64_kib_arrive() {
         assert_same(
             &lines(&world, bob),
             &from_alice,
-            &format!(
-                "seed {seed}, after {:?}: {:?}",
-                world.elapsed(),
-                world.hosts[alice].events
-            ),
+            &format!("seed {seed}, after {:?}: {:?}", world.elapsed(), world.hosts[alice].events),
         );
         assert_eq!(world.hosts[alice].outcome, Some(true), "seed {seed}");
     }
@@ -171,10 +123,7 @@ fn a_burst_of_5000_lines_and_a_line_of_64_kib_arrive() {
 #[test]
 fn without_loss_nothing_is_sent_again_and_with_loss_little_more_than_was_lost() {
     for delay in [0, 1, 20, 400] {
-        let weather = Weather {
-            delay: Duration::from_millis(delay),
-            ..Weather::FAIR
-        };
+        let weather = Weather { delay: Duration::from_millis(delay), ..Weather::FAIR };
         let (mut world, alice, bob) = couple(7, weather);
         let from_alice = numbered("alice", 3000);
         for line in &from_alice {
@@ -183,76 +132,40 @@ fn without_loss_nothing_is_sent_again_and_with_loss_little_more_than_was_lost() 
             }
             world.act(alice, |peer, now| peer.say(line, now));
         }
-        assert!(
-            world.run_until(MINUTE, |w| w.hosts[bob].lines.len() == 3000),
-            "delay {delay}"
-        );
+        assert!(world.run_until(MINUTE, |w| w.hosts[bob].lines.len() == 3000), "delay {delay}");
         assert_eq!(retransmissions(&world, alice), 0, "delay {delay}");
     }
     for seed in 0..20 {
-        let (mut world, alice, bob) = couple(
-            seed,
-            Weather {
-                loss: 10,
-                ..Weather::FAIR
-            },
-        );
+        let (mut world, alice, bob) = couple(seed, Weather { loss: 10, ..Weather::FAIR });
         let lost_before = world.lost;
         for line in numbered("alice", 2000) {
             // One line to a datagram, so that messages and datagrams can be compared.
             world.act(alice, |peer, now| peer.say(&line, now));
             world.run_for(Duration::from_millis(30));
         }
-        assert!(
-            world.run_until(MINUTE, |w| w.hosts[bob].lines.len() == 2000),
-            "seed {seed}"
-        );
+        assert!(world.run_until(MINUTE, |w| w.hosts[bob].lines.len() == 2000), "seed {seed}");
         world.run_for(Duration::from_secs(2));
         let (again, lost) = (retransmissions(&world, alice), world.lost - lost_before);
-        assert!(
-            again as f64 <= 1.5 * lost as f64,
-            "seed {seed}: {again} retransmissions for {lost} losses"
-        );
+        assert!(again as f64 <= 1.5 * lost as f64, "seed {seed}: {again} retransmissions for {lost} losses");
     }
 }
 
 fn retransmissions(world: &World, host: usize) -> u64 {
-    world
-        .peer(host)
-        .links()
-        .map(|link| link.sender().retransmissions())
-        .sum()
+    world.peer(host).links().map(|link| link.sender().retransmissions()).sum()
 }
 
 #[test]
 fn a_full_window_never_exceeds_its_bounds() {
-    for (seed, line) in [
-        (1, "x".repeat(1000)),
-        (2, "x".to_owned()),
-        (3, "x".repeat(300)),
-    ] {
-        let weather = Weather {
-            loss: 3,
-            delay: Duration::from_millis(100),
-            ..Weather::FAIR
-        };
+    for (seed, line) in [(1, "x".repeat(1000)), (2, "x".to_owned()), (3, "x".repeat(300))] {
+        let weather = Weather { loss: 3, delay: Duration::from_millis(100), ..Weather::FAIR };
         let (mut world, alice, bob) = couple(seed, weather);
         for _ in 0..20_000 {
             while world.peer(alice).is_full() {
                 world.run_for(Duration::from_millis(1));
             }
             world.act(alice, |peer, now| peer.say(&line, now));
-            let (datagrams, bytes, span) = world
-                .peer(alice)
-                .links()
-                .next()
-                .unwrap()
-                .sender()
-                .under_way();
-            assert!(
-                datagrams <= 64 && bytes <= 64 * 1200 && span <= 1024,
-                "{datagrams} {bytes} {span}"
-            );
+            let (datagrams, bytes, span) = world.peer(alice).links().next().unwrap().sender().under_way();
+            assert!(datagrams <= 64 && bytes <= 64 * 1200 && span <= 1024, "{datagrams} {bytes} {span}");
         }
         assert!(world.run_until(MINUTE * 5, |w| w.hosts[bob].lines.len() == 20_000));
     }
@@ -265,10 +178,7 @@ fn an_idle_link_sends_one_ping_and_one_pong_in_five_seconds() {
     let before = world.hosts[alice].sent + world.hosts[bob].sent;
     world.run_for(Duration::from_secs(600));
     let sent = world.hosts[alice].sent + world.hosts[bob].sent - before;
-    assert!(
-        (200..=480).contains(&sent),
-        "{sent} datagrams in ten minutes"
-    );
+    assert!((200..=480).contains(&sent), "{sent} datagrams in ten minutes");
 }
 
 #[test]
@@ -287,27 +197,16 @@ fn a_peer_that_is_killed_is_gone_after_20_seconds_and_its_successor_is_new() {
     assert!(world.run_until(MINUTE, |w| w.hosts[alice].outcome.is_some()));
     assert!((19..=22).contains(&(world.elapsed() - killed).as_secs()));
     assert_eq!(world.hosts[alice].outcome, Some(false));
-    assert!(
-        world.hosts[bob_again].lines.is_empty(),
-        "nothing of the old conversation reaches the new bob"
-    );
+    assert!(world.hosts[bob_again].lines.is_empty(), "nothing of the old conversation reaches the new bob");
 }
 
 #[test]
 fn quit_is_told_to_the_other_and_ends_a_pair() {
     for seed in 0..200 {
-        let (mut world, alice, bob) = couple(
-            seed,
-            Weather {
-                loss: 30,
-                ..Weather::FAIR
-            },
-        );
+        let (mut world, alice, bob) = couple(seed, Weather { loss: 30, ..Weather::FAIR });
         world.act(alice, |peer, now| peer.say("goodbye", now));
         world.act(alice, |peer, now| peer.leave(now));
-        world.run_until(MINUTE, |w| {
-            w.hosts[alice].outcome.is_some() && w.hosts[bob].outcome.is_some()
-        });
+        world.run_until(MINUTE, |w| w.hosts[alice].outcome.is_some() && w.hosts[bob].outcome.is_some());
         assert!(world.hosts[alice].outcome.is_some(), "seed {seed}");
         assert!(world.hosts[bob].outcome.is_some(), "seed {seed}");
         if world.hosts[alice].outcome == Some(true) {
@@ -347,11 +246,7 @@ fn a_stranger_can_say_acknowledge_and_end_nothing() {
     }
     world.run_for(Duration::from_secs(30));
     assert_eq!(lines(&world, bob), ["one"]);
-    assert!(
-        lines(&world, alice).is_empty(),
-        "{:?}",
-        lines(&world, alice)
-    );
+    assert!(lines(&world, alice).is_empty(), "{:?}", lines(&world, alice));
     assert!(world.hosts[alice].outcome.is_none() && world.hosts[bob].outcome.is_none());
     world.act(bob, |peer, now| peer.say("two", now));
     world.run_for(Duration::from_secs(1));
@@ -368,10 +263,7 @@ fn parts_without_end_close_the_link() {
         if world.hosts[alice].outcome.is_some() {
             break;
         }
-        let part = format!(
-            "PART {alices_id} {bobs_id} {sequence} {}\n",
-            "x".repeat(1000)
-        );
+        let part = format!("PART {alices_id} {bobs_id} {sequence} {}\n", "x".repeat(1000));
         world.act(alice, |peer, now| {
             peer.handle_datagram(bobs_endpoint, part.as_bytes(), now);
         });
@@ -383,13 +275,7 @@ fn parts_without_end_close_the_link() {
 #[test]
 fn a_peer_that_talks_nonsense_with_the_right_ids_makes_nobody_panic() {
     for seed in 0..300 {
-        let (mut world, alice, bob) = couple(
-            seed,
-            Weather {
-                loss: 10,
-                ..Weather::FAIR
-            },
-        );
+        let (mut world, alice, bob) = couple(seed, Weather { loss: 10, ..Weather::FAIR });
         let us = world.peer(bob).links().next().unwrap().id();
         let them = world.peer(alice).links().next().unwrap().id();
         for _ in 0..200 {
@@ -399,30 +285,22 @@ fn a_peer_that_talks_nonsense_with_the_right_ids_makes_nobody_panic() {
                 2 => (1 << 63) - 1 - world.dice.roll() % 3,
                 _ => world.dice.roll() >> 1,
             };
-            let (first, second, third) =
-                (number(&mut world), number(&mut world), number(&mut world));
+            let (first, second, third) = (number(&mut world), number(&mut world), number(&mut world));
             let line = match world.dice.roll() % 9 {
                 0 => format!("SAY {us} {them} {first} text"),
-                1 => format!(
-                    "PART {us} {them} {first} {}",
-                    "p".repeat(second as usize % 1100)
-                ),
+                1 => format!("PART {us} {them} {first} {}", "p".repeat(second as usize % 1100)),
                 2 => format!("ACK {us} {them} {first} {second}-{third}"),
                 3 => format!("ACK {us} {them} {first}"),
                 4 => format!("PING {us} {them} bob"),
                 5 => format!("PONG {us} {them} bob"),
                 6 => format!("END {us} {them} {first}"),
-                7 => format!(
-                    "PEER {first}/{second} {them} bob 203.0.113.9:{} 10.0.0.1:1",
-                    1 + third % 65_535
-                ),
+                7 => {
+                    format!("PEER {first}/{second} {them} bob 203.0.113.9:{} 10.0.0.1:1", 1 + third % 65_535)
+                }
                 _ => format!("WAIT {first}/{second} 203.0.113.9:50001"),
             };
-            let sources = [
-                world.hosts[bob].endpoint,
-                world.hosts[0].endpoint,
-                "203.0.113.66:6".parse().unwrap(),
-            ];
+            let sources =
+                [world.hosts[bob].endpoint, world.hosts[0].endpoint, "203.0.113.66:6".parse().unwrap()];
             let source = sources[world.dice.roll() as usize % sources.len()];
             if world.hosts[alice].outcome.is_some() {
                 break;
