@@ -44,11 +44,12 @@
 pub mod protocol {
     pub mod calls;
     pub mod congestion;
-    pub mod datagram;
     pub mod delivery;
+    pub mod event;
     pub mod field;
     pub mod link;
     pub mod message;
+    pub mod output;
     pub mod path;
     pub mod peer;
     pub mod registration;
@@ -60,8 +61,9 @@ pub mod protocol {
 /// Everything that touches the world.
 pub mod io {
     pub mod arguments;
+    pub mod chat;
+    pub mod harm;
     pub mod keyboard;
-    pub mod news;
     pub mod socket;
     pub mod terminal;
 }

@@ -2,16 +2,19 @@
 
 use std::error::Error;
 use std::hash::RandomState;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use p2p_chat::io::socket::{Arrival, Buffer, Harm, Socket, Trace};
-use p2p_chat::protocol::datagram::MAX_DATAGRAM;
+use p2p_chat::io::harm::Harm;
+use p2p_chat::io::socket::{Buffer, Socket};
+use p2p_chat::io::terminal::Terminal;
+use p2p_chat::protocol::event::Event;
+use p2p_chat::protocol::message::MAX_DATAGRAM;
 use p2p_chat::protocol::room::MAX_ROOM;
-use p2p_chat::protocol::tracker::{Event, Tracker};
+use p2p_chat::protocol::tracker::Tracker;
 
 /// Waits for two peers, and tells each where the other is. Then they need it no more.
 #[derive(Parser)]
@@ -50,46 +53,28 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let listen = arguments.listen;
-    let trace: Option<Trace> =
-        arguments.trace.then(|| Box::new(|lines: &str| eprintln_whole(lines)) as Trace);
+    let terminal = Arc::new(Terminal::default());
+    let trace = arguments.trace.then(|| terminal.clone());
     let socket = Socket::bind(&[listen], trace, Harm::default())
         .map_err(|error| format!("cannot listen on {listen}: {error} (is another tracker running?)"))?;
+    let tell = |line: &str| _ = terminal.chat(line); // nobody is told where stdout is closed
     tell(&format!("Tracker listening on {}", socket.local_addr()?));
 
     let mut tracker = Tracker::new(arguments.peers, arguments.forever, RandomState::new(), Instant::now());
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
     loop {
         match socket.receive(&mut buffer, tracker.poll_timeout())? {
-            Arrival::Datagram(source, length) => {
-                tracker.handle_datagram(source, &buffer[..length], Instant::now());
-            }
-            Arrival::Nothing => tracker.handle_timeout(Instant::now()),
+            Some((source, length)) => tracker.handle_datagram(source, &buffer[..length], Instant::now()),
+            None => tracker.handle_timeout(Instant::now()),
         }
-        let events: Vec<Event> = std::iter::from_fn(|| tracker.poll_event()).collect();
-        events.iter().filter_map(words).for_each(|line| tell(&line));
         while let Some(transmit) = tracker.poll_transmit() {
             socket.send(transmit);
         }
-        if events.contains(&Event::Finished) {
-            return Ok(());
+        while let Some(event) = tracker.poll_event() {
+            match event {
+                Event::Finished => return Ok(()),
+                event => tell(&event.to_string()),
+            }
         }
     }
-}
-
-fn words(event: &Event) -> Option<String> {
-    match event {
-        Event::Registered { endpoint, name } => Some(format!("Connection from: {endpoint} ({name})")),
-        Event::Complete { size } => Some(format!("Got {size} peers, sending details to each one.")),
-        Event::Finished => None,
-    }
-}
-
-/// Writes a line whole, so that lines do not run into each other; nobody is told where stdout is
-/// closed.
-fn tell(line: &str) {
-    _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
-}
-
-fn eprintln_whole(lines: &str) {
-    _ = std::io::stderr().write_all(format!("{lines}\n").as_bytes());
 }

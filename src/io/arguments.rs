@@ -2,11 +2,13 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::Parser;
 
-use super::socket::{Harm, Socket, Trace, resolve};
+use super::harm::{Dice, Harm};
+use super::socket::{Socket, resolve};
+use super::terminal::Terminal;
 use crate::protocol::calls::PORTS;
 use crate::protocol::field::Name;
 use crate::protocol::peer::Meeting;
@@ -23,7 +25,7 @@ use crate::protocol::peer::Meeting;
   peer --direct 192.168.1.7:50001         call a peer that waits"
 )]
 pub struct Arguments {
-    /// The tracker to meet at; its name is resolved again while it is silent
+    /// The tracker to meet at
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:55555", value_parser = host_and_port)]
     pub tracker: String,
 
@@ -36,8 +38,8 @@ pub struct Arguments {
     pub direct: Option<Vec<String>>,
 
     /// The address to send from [default: the first free port of 50001 to 50010, on every address]
-    #[arg(long, value_name = "ADDRESS")]
-    pub bind: Option<Bind>,
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub bind: Option<SocketAddr>,
 
     /// What the others call you: 1 to 32 bytes, no spaces
     #[arg(long, default_value = "peer")]
@@ -74,8 +76,8 @@ impl Arguments {
     /// # Errors
     /// A sentence for the person: a name that has no address, or none of use.
     pub fn meeting(&self) -> Result<Meeting, String> {
-        let is_ipv6 = self.bind.as_ref().is_some_and(|Bind(addresses)| addresses[0].is_ipv6());
-        let find = |address: &String| match resolve(address, Some(is_ipv6))? {
+        let is_ipv6 = self.bind.is_some_and(|bind| bind.is_ipv6());
+        let find = |address: &String| match resolve(address, is_ipv6)? {
             SocketAddr::V6(_) if self.bind.is_some() && !is_ipv6 => {
                 Err(format!("{address} has an IPv6 address only, and --bind an IPv4 one: use --bind [::]:0"))
             }
@@ -92,49 +94,23 @@ impl Arguments {
     ///
     /// # Errors
     /// A sentence for the person: which address cannot be bound to, and why.
-    pub fn open_socket(&self, meeting: &Meeting, trace: Trace) -> Result<Socket, String> {
-        let towards_ipv6 = match meeting {
+    pub fn open_socket(&self, meeting: &Meeting, terminal: &Arc<Terminal>) -> Result<Socket, String> {
+        let is_towards_ipv6 = match meeting {
             Meeting::Tracker(tracker) => tracker.is_ipv6(),
             Meeting::Direct(endpoints) => endpoints.iter().any(SocketAddr::is_ipv6),
             Meeting::Lan => false,
         };
         let everywhere: IpAddr =
-            if towards_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-        let Bind(addresses) = self.bind.clone().unwrap_or_else(|| everywhere.into());
-        let Self { loss, duplicate, reorder, seed, .. } = *self;
-        let seed = seed.unwrap_or_else(|| RandomState::new().hash_one("dice"));
-        let harm = Harm { loss, duplicate, reorder, seed };
-        let socket = Socket::bind(&addresses, self.trace.then_some(trace), harm).map_err(|error| {
-            let address = addresses[0];
-            format!("cannot bind to {address}: {error} (without --bind, a free port is found)")
-        })?;
-        if *meeting == Meeting::Lan {
-            socket.allow_broadcast();
-        }
-        Ok(socket)
-    }
-}
-
-/// Addresses to bind to, the first free one of them.
-#[derive(Debug, Clone)]
-pub struct Bind(Vec<SocketAddr>);
-
-impl From<IpAddr> for Bind {
-    /// std cannot share a port: peers on one machine take one each of the range, or any other.
-    fn from(ip: IpAddr) -> Self {
-        Self(PORTS.chain([0]).map(|port| (ip, port).into()).collect())
-    }
-}
-
-impl FromStr for Bind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let endpoint = text.parse().map(|endpoint: SocketAddr| Self(vec![endpoint]));
-        let address = || text.parse().map(|ip: IpAddr| ip.into());
-        endpoint
-            .or_else(|_| address())
-            .map_err(|_| "write ADDRESS:PORT or ADDRESS, for example 0.0.0.0:50009".to_owned())
+            if is_towards_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        // std cannot share a port: peers on one machine take one each of the range, or any other.
+        let free = PORTS.chain([0]).map(|port| (everywhere, port).into());
+        let addresses = self.bind.map_or_else(|| free.collect(), |bind| vec![bind]);
+        let Self { loss, duplicate, reorder, .. } = *self;
+        let dice = Dice(self.seed.unwrap_or_else(|| RandomState::new().hash_one("dice")));
+        let harm = Harm { loss, duplicate, reorder, dice, held_back: None };
+        Socket::bind(&addresses, self.trace.then(|| terminal.clone()), harm).map_err(|error| {
+            format!("cannot bind to {}: {error} (without --bind, a free port is found)", addresses[0])
+        })
     }
 }
 

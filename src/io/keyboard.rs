@@ -1,6 +1,6 @@
 //! What a line at the keyboard means: a command, or something to say.
 
-use std::io::{BufRead, ErrorKind};
+use std::io::{BufRead, Read};
 
 use crate::protocol::delivery::MAX_LINE;
 
@@ -16,24 +16,14 @@ pub const HELP: &str = "\
 /// A line, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input<'a> {
-    /// Say this to everyone.
     Say(&'a str),
-    /// `@name text`: say the whole line to this one.
-    To {
-        /// The name, or digits of the id.
-        who: &'a str,
-        /// With the `@name`, so that both ends see for whom it was.
-        line: &'a str,
-    },
-    /// `/peers`
+    // `@name text`: the whole line to this one, so that both ends see for whom it was.
+    To { who: &'a str, line: &'a str },
     Peers,
-    /// `/help`
     Help,
-    /// `/quit`
     Quit,
-    /// `/connect ENDPOINT`
     Connect(&'a str),
-    /// Begins with a slash, but is no command.
+    // Begins with a slash, but is no command.
     Unknown(&'a str),
 }
 
@@ -41,19 +31,12 @@ pub enum Input<'a> {
 /// it text.
 pub fn understand(line: &str) -> Input<'_> {
     if let Some(rest) = line.strip_prefix('@') {
-        let who = rest.split(' ').next().unwrap_or(rest);
-        return Input::To { who, line };
+        return Input::To { who: rest.split(' ').next().unwrap_or(rest), line };
     }
-    let escaped =
-        line.strip_prefix('/').filter(|rest| command(rest.trim_start_matches('/').trim_end()).is_some());
-    match line.strip_prefix('/') {
-        None => Input::Say(line),
-        Some(rest) => match (command(rest.trim_end()), escaped) {
-            (Some(command), _) => command,
-            (None, Some(text)) => Input::Say(text),
-            (None, None) => Input::Unknown(line),
-        },
-    }
+    let Some(rest) = line.strip_prefix('/') else { return Input::Say(line) };
+    let is_escaped = command(rest.trim_start_matches('/').trim_end()).is_some();
+    let text = if is_escaped { Input::Say(rest) } else { Input::Unknown(line) };
+    command(rest.trim_end()).unwrap_or(text)
 }
 
 fn command(words: &str) -> Option<Input<'_>> {
@@ -76,25 +59,12 @@ pub enum Typed {
 
 /// Reads the next line, in bounded memory; `None` at the end of the input, or when it fails.
 pub fn read_line(input: &mut impl BufRead) -> Option<Typed> {
-    let (mut line, mut length) = (Vec::new(), 0);
-    loop {
-        let chunk = match input.fill_buf() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Ok(chunk) if !chunk.is_empty() => chunk,
-            _ if length == 0 => return None,
-            _ => break,
-        };
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        let taken = end.map_or(chunk.len(), |end| end + 1);
-        line.extend_from_slice(&chunk[..taken.min((MAX_LINE + 2).saturating_sub(line.len()))]);
-        length += taken;
-        input.consume(taken);
-        if end.is_some() {
-            break;
-        }
-    }
-    if length > line.len() {
-        return Some(Typed::TooLong(length - 1)); // its line feed does not count
+    let mut line = Vec::new();
+    let most = MAX_LINE as u64 + 2;
+    input.by_ref().take(most).read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
+    if line.len() as u64 == most && !line.ends_with(b"\n") {
+        let rest = input.skip_until(b'\n').unwrap_or(0);
+        return Some(Typed::TooLong(line.len() + rest.saturating_sub(1))); // its line feed does not count
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();

@@ -40,7 +40,6 @@ enum Style {
 #[derive(Debug)]
 pub struct Terminal {
     style: Style,
-    news_are_on_screen: bool,
     state: Mutex<State>,
 }
 
@@ -54,13 +53,13 @@ struct State {
 impl Default for Terminal {
     fn default() -> Self {
         let is_screen = io::stdin().is_terminal() && io::stdout().is_terminal();
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let style = match is_screen {
-            false => Style::Plain,
-            true if cfg!(unix) && !is_dumb => Style::Insert,
-            true => Style::Overwrite,
+        let is_dumb = !cfg!(unix) || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let style = match (is_screen, is_dumb) {
+            (false, _) => Style::Plain,
+            (true, false) => Style::Insert,
+            (true, true) => Style::Overwrite,
         };
-        Self { style, news_are_on_screen: io::stderr().is_terminal(), state: Mutex::default() }
+        Self { style, state: Mutex::default() }
     }
 }
 
@@ -94,36 +93,35 @@ impl Terminal {
         }
     }
 
-    /// Chat: lines of text on stdout. The text must be [`printable`].
+    /// Chat: lines of text on stdout.
     ///
     /// # Errors
     /// Those of stdout.
-    pub fn chat(&self, lines: &[String]) -> io::Result<()> {
-        self.write(io::stdout().lock(), lines, self.style)
+    pub fn chat(&self, text: &str) -> io::Result<()> {
+        self.write(io::stdout().lock(), text, self.style)
     }
 
     /// News: lines of text on stderr. Nobody is told where stderr is closed.
     pub fn news(&self, text: &str) {
-        let style = if self.news_are_on_screen { self.style } else { Style::Plain };
-        let lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
-        _ = self.write(io::stderr().lock(), &lines, style);
+        let style = if io::stderr().is_terminal() { self.style } else { Style::Plain };
+        _ = self.write(io::stderr().lock(), text, style);
     }
 
-    fn write(&self, to: impl Write, lines: &[String], style: Style) -> io::Result<()> {
+    fn write(&self, to: impl Write, text: &str, style: Style) -> io::Result<()> {
+        let text = printable(text);
         let mut state = self.lock();
         let mut output = String::new();
-        match style {
-            Style::Plain => lines.iter().for_each(|line| output.extend([line.as_str(), "\n"])),
-            Style::Insert => {
-                for row in lines.iter().flat_map(|line| rows(line, state.width())) {
-                    output.extend(["\x1bD\x1bM\x1b7\r\x1b[L", row, "\x1b8\x1b[B"]);
-                }
+        for line in text.split('\n') {
+            match style {
+                Style::Plain => output.extend([line, "\n"]),
+                Style::Insert => rows(line, state.width())
+                    .into_iter()
+                    .for_each(|row| output.extend(["\x1bD\x1bM\x1b7\r\x1b[L", row, "\x1b8\x1b[B"])),
+                Style::Overwrite => output.extend([if cfg!(unix) { "\r" } else { "\r\x1b[K" }, line, "\n"]),
             }
-            Style::Overwrite => {
-                let erase = if cfg!(unix) { "\r" } else { "\r\x1b[K" };
-                lines.iter().for_each(|line| output.extend([erase, line, "\n"]));
-                output.push_str(if state.prompt_is_shown { PROMPT } else { "" });
-            }
+        }
+        if style == Style::Overwrite && state.prompt_is_shown {
+            output.push_str(PROMPT);
         }
         write_whole(to, &output)
     }
@@ -140,14 +138,10 @@ impl State {
     }
 
     fn width(&mut self) -> usize {
-        if let Some((when, width)) = self.width
-            && when.elapsed() < WIDTH_LIFETIME
-        {
-            return width;
+        if self.width.is_none_or(|(when, _)| when.elapsed() > WIDTH_LIFETIME) {
+            self.width = Some((Instant::now(), measure_width().unwrap_or(UNKNOWN_WIDTH)));
         }
-        let width = measure_width().unwrap_or(UNKNOWN_WIDTH);
-        self.width = Some((Instant::now(), width));
-        width
+        self.width.map_or(UNKNOWN_WIDTH, |(_, width)| width)
     }
 }
 
@@ -158,23 +152,29 @@ fn write_whole(mut to: impl Write, text: &str) -> io::Result<()> {
 
 /// std cannot ask for the size of the screen, `stty` can.
 fn measure_width() -> Option<usize> {
-    let output =
-        Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
+    let mut stty = Command::new("stty");
+    let output = stty.arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
     let columns = String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1)?.parse().ok()?;
     (columns > 1).then_some(columns)
 }
 
 /// The text without anything that could disturb the screen: the characters that would are shown as
-/// U+FFFD. Tabs stay.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c != '\t' && is_unprintable(c) { '\u{fffd}' } else { c }).collect()
+/// U+FFFD. Tabs and ends of lines stay.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c != '\t' && c != '\n' && is_unprintable(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Splits a line into rows that fit the screen.
 fn rows(line: &str, width: usize) -> Vec<&str> {
     let (mut rows, mut start, mut column) = (Vec::new(), 0, 0);
     for (index, character) in line.char_indices() {
-        let columns = columns(character, column);
+        // From Hangul Jamo on, any may be wide: a row that ends early does no harm, one that ends
+        // late does.
+        let columns = match character {
+            '\t' => 8 - column % 8,
+            '\u{1100}'.. => 2,
+            _ => 1,
+        };
         if column + columns > width && column > 0 {
             rows.push(&line[start..index]);
             (start, column) = (index, 0);
@@ -183,16 +183,6 @@ fn rows(line: &str, width: usize) -> Vec<&str> {
     }
     rows.push(&line[start..]);
     rows
-}
-
-/// How many columns a character takes. From Hangul Jamo on, any may be wide: a row that ends early
-/// does no harm, one that ends late does.
-fn columns(character: char, column: usize) -> usize {
-    match character {
-        '\t' => 8 - column % 8,
-        '\u{1100}'.. => 2,
-        _ => 1,
-    }
 }
 
 #[cfg(test)]

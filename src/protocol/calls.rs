@@ -11,9 +11,10 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::datagram::Outbox;
+use super::event::{Event, Who};
 use super::field::{Id, Name};
 use super::message::Message;
+use super::output::Output;
 
 /// The ports that peers on one machine share out among themselves, and that a LAN is called on.
 pub const PORTS: std::ops::RangeInclusive<u16> = 50001..=50010;
@@ -37,32 +38,31 @@ pub struct Calls {
     call: Message,
     calls: Vec<Call>,
     next_lan_call: Option<Instant>,
-    strangers: VecDeque<(Id, Name)>,
+    strangers: VecDeque<Who>,
 }
 
 #[derive(Debug)]
 struct Call {
     endpoint: SocketAddr,
-    since: Instant,
     next: Instant,
-    told: bool,
+    /// When to tell that nobody has answered; `None` once that is told.
+    tell: Option<Instant>,
 }
 
 impl Calls {
-    /// Calls for `room` in the name of the peer `id`; with `lan`, to everyone near.
-    pub fn new(id: Id, name: Name, room: Name, lan: bool, now: Instant) -> Self {
-        Self {
-            call: Message::Ping { to: room, from: id, name },
-            calls: Vec::new(),
-            next_lan_call: lan.then_some(now),
-            strangers: VecDeque::new(),
-        }
+    /// Calls for `room` in the name of `us`: these endpoints, and on a LAN everyone near.
+    pub fn new(us: Who, room: Name, is_lan: bool, endpoints: &[SocketAddr], now: Instant) -> Self {
+        let call = Message::Ping { to: room, from: us.id, name: us.name };
+        let next_lan_call = is_lan.then_some(now);
+        let mut calls = Self { call, calls: Vec::new(), next_lan_call, strangers: VecDeque::new() };
+        endpoints.iter().for_each(|endpoint| calls.add(*endpoint, now));
+        calls
     }
 
     /// Calls this endpoint until it answers.
     pub fn add(&mut self, endpoint: SocketAddr, now: Instant) {
         if self.calls.iter().all(|call| call.endpoint != endpoint) {
-            self.calls.push(Call { endpoint, since: now, next: now, told: false });
+            self.calls.push(Call { endpoint, next: now, tell: Some(now + UNANSWERED) });
         }
     }
 
@@ -72,43 +72,35 @@ impl Calls {
     }
 
     /// Remembers a stranger who has called.
-    pub fn remember(&mut self, id: Id, name: Name) {
-        self.strangers.retain(|(known, _)| *known != id);
-        self.strangers.push_back((id, name));
+    pub fn remember(&mut self, who: Who) {
+        self.strangers.retain(|known| known.id != who.id);
+        self.strangers.push_back(who);
         if self.strangers.len() > MAX_STRANGERS {
             self.strangers.pop_front();
         }
     }
 
-    /// The name of a stranger who has called before.
-    pub fn stranger(&self, id: Id) -> Option<Name> {
-        self.strangers.iter().find(|(known, _)| *known == id).map(|(_, name)| *name)
+    /// A stranger who has called before.
+    pub fn stranger(&self, id: Id) -> Option<Who> {
+        self.strangers.iter().find(|known| known.id == id).copied()
     }
 
-    /// Calls whom it is time to call; hands out an endpoint that has not answered for long.
-    pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) -> Option<SocketAddr> {
-        for call in self.calls.iter_mut().filter(|call| call.next <= now) {
-            call.next = now + CALL_INTERVAL;
-            outbox.push(call.endpoint, &self.call);
-        }
-        if self.next_lan_call.is_some_and(|when| when <= now) {
-            self.next_lan_call = Some(now + LAN_INTERVAL);
-            for (address, port) in
-                EVERYONE.into_iter().flat_map(|address| PORTS.map(move |port| (address, port)))
-            {
-                outbox.push((address, port).into(), &self.call);
+    /// Calls whom it is time to call.
+    pub fn run(&mut self, out: &mut Output) {
+        for call in &mut self.calls {
+            if out.is_due_again(&mut call.next, CALL_INTERVAL) {
+                out.send(call.endpoint, &self.call);
+            }
+            if call.tell.take_if(|when| out.is_due(*when)).is_some() {
+                out.tell(Event::NobodyAnswers(call.endpoint));
             }
         }
-        let unanswered = self.calls.iter_mut().find(|call| !call.told && call.since + UNANSWERED <= now)?;
-        unanswered.told = true;
-        Some(unanswered.endpoint)
-    }
-
-    /// When to call [`Self::handle_timeout`].
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let told = |call: &Call| {
-            if call.told { call.next } else { call.next.min(call.since + UNANSWERED) }
-        };
-        self.calls.iter().map(told).chain(self.next_lan_call).min()
+        if let Some(next) = &mut self.next_lan_call
+            && out.is_due_again(next, LAN_INTERVAL)
+        {
+            for address in EVERYONE {
+                PORTS.for_each(|port| out.send((address, port).into(), &self.call));
+            }
+        }
     }
 }

@@ -1,32 +1,28 @@
 //! Talk, how fast: how long to wait for an acknowledgement, and how much may be under way.
 //!
 //! ```text
-//! bytes under way
-//!   76,800 |            ......        the most that an unread socket holds for us
+//! datagrams under way
+//!       64 |            ......        the most that an unread socket holds for us
 //!          |          /\    /         congestion avoidance: one datagram more each round trip
 //!          |        /   \ /           loss: half of it, once for all that was lost together
 //!          |      /                   slow start: twice as much each round trip
-//!   12,000 |____/____________________ time
+//!       10 |____/____________________ time
 //! ```
 //!
 //! After RFC 6298 (the timer), RFC 5681 (the window) and RFC 9002 (numbers of datagrams).
 
 use std::time::Duration;
 
-use super::datagram::MAX_DATAGRAM;
-
 /// As in RFC 9002 section 7.2.
-const INITIAL_WINDOW: usize = 10 * MAX_DATAGRAM;
+const INITIAL_WINDOW: usize = 10;
 
 /// RFC 9002 section 7.2 takes 2. A loss shows when three datagrams overtake it, and on bad lines
 /// some of those are lost too: with 2 all waiting is for timeouts, with 6 ten times as much gets
 /// through at 30 % loss.
-const MINIMUM_WINDOW: usize = 6 * MAX_DATAGRAM;
+const MINIMUM_WINDOW: usize = 6;
 
-/// Datagrams under way at most: an unread Linux socket holds about 90 full ones.
-pub const MAX_DATAGRAMS: usize = 64;
-
-const MAXIMUM_WINDOW: usize = MAX_DATAGRAMS * MAX_DATAGRAM;
+/// An unread Linux socket holds about 90 full datagrams.
+const MAXIMUM_WINDOW: usize = 64;
 
 /// RFC 6298 section 2.1: before anything is known.
 const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,116 +39,94 @@ const MINIMUM_PROBE: Duration = Duration::from_millis(10);
 /// How long an acknowledgement may take: RFC 6298.
 #[derive(Debug, Default)]
 pub struct RoundTrip {
-    smoothed: Option<Duration>,
+    pub smoothed: Option<Duration>,
     variation: Duration,
     /// The estimate comes from a PING, which may have been answered late: the next sample replaces
     /// it.
     provisional: bool,
-    doublings: u32,
+    /// How often the timeout has expired since something arrived.
+    expiries: u32,
     /// No shorter than this until a clean sample: what the last retransmitted message took.
     floor: Duration,
 }
 
 impl RoundTrip {
-    /// The smoothed round trip, once something was measured.
-    pub fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
-    }
-
-    /// The answer to a PING: a first guess, which a message's own acknowledgement replaces.
+    /// The answer to a PING: a first guess.
     pub fn seed(&mut self, sample: Duration) {
         if self.smoothed.is_none() || self.provisional {
-            self.restart(sample);
-            self.provisional = true;
+            (self.smoothed, self.variation, self.provisional) = (Some(sample), sample / 2, true);
         }
     }
 
-    /// A clean sample: of a message that was sent once only (Karn's algorithm, RFC 6298 section 3).
+    /// Something was acknowledged that was sent once only, and so says how long it took (Karn's
+    /// algorithm, RFC 6298 section 3).
     pub fn measure(&mut self, sample: Duration) {
-        match self.smoothed {
-            Some(smoothed) if !self.provisional => {
-                self.variation = (self.variation * 3 + smoothed.abs_diff(sample)) / 4;
-                self.smoothed = Some((smoothed * 7 + sample) / 8);
-            }
-            _ => self.restart(sample),
-        }
-        self.provisional = false;
-        self.floor = Duration::ZERO;
+        let known = self.smoothed.filter(|_| !self.provisional);
+        self.variation = known.map_or(sample / 2, |known| (self.variation * 3 + known.abs_diff(sample)) / 4);
+        self.smoothed = Some(known.map_or(sample, |known| (known * 7 + sample) / 8));
+        (self.provisional, self.expiries, self.floor) = (false, 0, Duration::ZERO);
     }
 
-    /// Something new was acknowledged, though it says nothing clean about the time: it was sent
-    /// more than once, first `waited` ago.
+    /// Something was acknowledged that was sent more than once, first `waited` ago.
     pub fn doubt(&mut self, waited: Duration) {
-        self.floor = waited;
+        (self.expiries, self.floor) = (0, waited);
     }
 
-    /// An acknowledgement of something new undoes the doubling.
-    pub fn progress(&mut self) {
-        self.doublings = 0;
-    }
-
-    /// The timeout expired: the next one is twice as long (RFC 6298 section 5.5). Tells how
-    /// often it has expired since something arrived.
+    /// The timeout expired: the next one is twice as long (RFC 6298 section 5.5). Tells the how
+    /// manieth in a row it was.
     pub fn back_off(&mut self) -> u32 {
-        self.doublings = (self.doublings + 1).min(8);
-        self.doublings
+        self.expiries = (self.expiries + 1).min(8);
+        self.expiries
     }
 
     /// When what was sent is to be sent again.
     pub fn timeout(&self) -> Duration {
         let estimate = self.smoothed.map_or(INITIAL_TIMEOUT, |smoothed| smoothed + self.variation * 4);
-        let timeout = estimate.max(MINIMUM_TIMEOUT).max(self.floor) * (1 << self.doublings);
-        timeout.min(MAXIMUM_TIMEOUT)
+        (estimate.max(MINIMUM_TIMEOUT).max(self.floor) * (1 << self.expiries)).min(MAXIMUM_TIMEOUT)
     }
 
     /// When silence is worth a probe: RFC 9002 section 6.2.
     pub fn probe_timeout(&self) -> Duration {
         self.smoothed.map_or(self.timeout(), |smoothed| (smoothed * 2).max(MINIMUM_PROBE))
     }
-
-    fn restart(&mut self, sample: Duration) {
-        self.smoothed = Some(sample);
-        self.variation = sample / 2;
-    }
 }
 
-/// How many bytes may be under way: RFC 5681.
+/// How many datagrams may be under way: RFC 5681.
 #[derive(Debug)]
 pub struct Window {
-    bytes: usize,
+    size: usize,
     slow_start_until: usize,
+    /// Acknowledged since the window last grew.
+    acknowledged: usize,
     /// Losses among datagrams before this one belong to the episode that is already paid for.
     recovery: u64,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { bytes: INITIAL_WINDOW, slow_start_until: MAXIMUM_WINDOW, recovery: 0 }
+        Self { size: INITIAL_WINDOW, slow_start_until: MAXIMUM_WINDOW, acknowledged: 0, recovery: 0 }
     }
 }
 
 impl Window {
-    /// The window, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    pub fn has_room(&self, under_way: usize) -> bool {
+        under_way < self.size
     }
 
-    /// So many bytes have arrived.
-    pub fn grow(&mut self, acknowledged: usize) {
-        let growth = match self.bytes < self.slow_start_until {
-            true => acknowledged,
-            false => (acknowledged * MAX_DATAGRAM / self.bytes).max(1),
-        };
-        self.bytes = (self.bytes + growth).min(MAXIMUM_WINDOW);
+    /// So many datagrams have arrived.
+    pub fn grow(&mut self, datagrams: usize) {
+        self.acknowledged += datagrams;
+        let needed = if self.size < self.slow_start_until { 1 } else { self.size };
+        self.size = (self.size + self.acknowledged / needed).min(MAXIMUM_WINDOW);
+        self.acknowledged %= needed;
     }
 
-    /// This datagram was lost, and `next_datagram` is the next to leave: halves the window, once
-    /// for all that were under way together.
-    pub fn shrink(&mut self, datagram: u64, next_datagram: u64) {
+    /// This datagram was lost, and `next` is the next to leave: halves the window, once for all that
+    /// were under way together.
+    pub fn shrink(&mut self, datagram: u64, next: u64) {
         if datagram >= self.recovery {
-            self.recovery = next_datagram;
-            self.bytes = (self.bytes / 2).max(MINIMUM_WINDOW);
-            self.slow_start_until = self.bytes;
+            self.size = (self.size / 2).max(MINIMUM_WINDOW);
+            (self.recovery, self.slow_start_until) = (next, self.size);
         }
     }
 }

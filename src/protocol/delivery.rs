@@ -10,22 +10,22 @@
 //! This is the half that listens; [`Sender`](super::sender::Sender) is the other.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::mem::take;
 
-use super::datagram::MAX_DATAGRAM;
 use super::field::Id;
-use super::message::{Body, Message};
+use super::message::{Body, MAX_DATAGRAM, Message};
 
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 64 * 1024;
 
 /// So far ahead of what it expects does a receiver keep messages, and a sender send them.
-pub const MAX_AHEAD: u64 = 1024;
+pub const MAX_AHEAD: usize = 1024;
 
 /// The half that listens.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Receiver {
-    expected_sequence: u64,
+    /// All numbers up to this one have been handed out.
+    delivered: u64,
     held: BTreeMap<u64, Body>,
     unfinished_line: String,
 }
@@ -33,79 +33,57 @@ pub struct Receiver {
 /// What has arrived, once and in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
-    /// A whole line.
     Line(String),
-    /// The other has said all.
     End,
-    /// The other leaves.
     Bye,
     /// A line over [`MAX_LINE`]: no peer of good will sends one.
     TooLong,
 }
 
-impl Default for Receiver {
-    fn default() -> Self {
-        Self { expected_sequence: 1, held: BTreeMap::new(), unfinished_line: String::new() }
-    }
-}
-
 impl Receiver {
-    /// Takes in a numbered message, and hands out what is complete and in order by now.
-    pub fn handle(&mut self, sequence: u64, body: Body, received: &mut Vec<Received>) {
-        if sequence < self.expected_sequence || sequence - self.expected_sequence > MAX_AHEAD {
-            return;
-        }
-        if sequence > self.expected_sequence {
+    /// Takes in a numbered message, in any order and any number of times.
+    pub fn handle(&mut self, sequence: u64, body: Body) {
+        if sequence > self.delivered && sequence - self.delivered <= MAX_AHEAD as u64 + 1 {
             self.held.entry(sequence).or_insert(body);
-            return;
-        }
-        let mut next = Some(body);
-        while let Some(body) = next {
-            self.expected_sequence += 1;
-            received.extend(self.deliver(body));
-            next = self.held.remove(&self.expected_sequence);
         }
     }
 
-    fn deliver(&mut self, body: Body) -> Option<Received> {
-        match body {
-            Body::Part(text) | Body::Say(text) if self.unfinished_line.len() + text.len() > MAX_LINE => {
-                Some(Received::TooLong)
+    /// Hands out what comes next, if it has arrived.
+    pub fn next(&mut self) -> Option<Received> {
+        loop {
+            let body = self.held.remove(&(self.delivered + 1))?;
+            self.delivered += 1;
+            let (text, is_last_piece) = match body {
+                Body::Part(text) => (text, false),
+                Body::Say(text) => (text, true),
+                Body::End => return Some(Received::End),
+                Body::Bye => return Some(Received::Bye),
+            };
+            if self.unfinished_line.len() + text.len() > MAX_LINE {
+                return Some(Received::TooLong);
             }
-            Body::Part(text) => {
-                self.unfinished_line.push_str(&text);
-                None
+            self.unfinished_line.push_str(&text);
+            if is_last_piece {
+                return Some(Received::Line(take(&mut self.unfinished_line)));
             }
-            Body::Say(text) if self.unfinished_line.is_empty() => Some(Received::Line(text)),
-            Body::Say(text) => Some(Received::Line(std::mem::take(&mut self.unfinished_line) + &text)),
-            Body::End => Some(Received::End),
-            Body::Bye => Some(Received::Bye),
         }
     }
 
-    /// Whether anything has ever arrived in order.
     pub fn has_received(&self) -> bool {
-        self.expected_sequence > 1
+        self.delivered > 0
     }
 
     /// Says what has arrived: the lowest ranges that fit into a datagram.
     pub fn acknowledgement(&self, to: Id, from: Id) -> Message {
-        let next = self.expected_sequence;
-        let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
-        for &sequence in self.held.keys() {
-            match ranges.last_mut() {
-                Some(range) if *range.end() + 1 == sequence => *range = *range.start()..=sequence,
-                _ => ranges.push(sequence..=sequence),
-            }
-        }
-        let mut room = MAX_DATAGRAM - format!("ACK {to} {from} {next}\n").len();
-        let fitting = ranges.iter().take_while(|range| {
-            let rest = room.checked_sub(format!(" {}-{}", range.start(), range.end()).len());
-            rest.map(|rest| room = rest).is_some()
+        let next = self.delivered + 1;
+        let mut bytes = format!("ACK {to} {from} {next}\n").len();
+        let held: Vec<u64> = self.held.keys().copied().collect();
+        let ranges = held.chunk_by(|one, other| one + 1 == *other).map(|run| run[0]..=run[run.len() - 1]);
+        let fitting = ranges.take_while(|range| {
+            bytes += format!(" {}-{}", range.start(), range.end()).len();
+            bytes <= MAX_DATAGRAM
         });
-        let count = fitting.count();
-        ranges.truncate(count);
-        Message::Ack { to, from, next, ranges }
+        Message::Ack { to, from, next, ranges: fitting.collect() }
     }
 }
 
@@ -114,9 +92,8 @@ mod tests {
     use super::*;
 
     fn receive(receiver: &mut Receiver, sequence: u64, body: Body) -> Vec<Received> {
-        let mut received = Vec::new();
-        receiver.handle(sequence, body, &mut received);
-        received
+        receiver.handle(sequence, body);
+        std::iter::from_fn(|| receiver.next()).collect()
     }
 
     fn say(text: &str) -> Body {
@@ -152,8 +129,8 @@ mod tests {
     #[test]
     fn what_is_too_far_ahead_is_dropped() {
         let mut receiver = Receiver::default();
-        receive(&mut receiver, 1 + MAX_AHEAD, say("just near enough"));
-        receive(&mut receiver, 2 + MAX_AHEAD, say("too far"));
+        receive(&mut receiver, 1 + MAX_AHEAD as u64, say("just near enough"));
+        receive(&mut receiver, 2 + MAX_AHEAD as u64, say("too far"));
         assert!(receiver.acknowledgement(Id(1), Id(2)).to_string().ends_with(" 1 1025-1025"));
     }
 }

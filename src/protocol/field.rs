@@ -9,15 +9,24 @@
 //! text          anything but a newline           may be empty; always the last field
 //! ```
 
+use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::message::MessageError;
+/// Why something is not understood: what is wrong, and with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed(pub &'static str, pub &'static str);
 
-/// A peer's identity: 16 hex digits, drawn anew at each start. Whoever knows it may talk to that
-/// peer.
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.1)
+    }
+}
+
+impl Error for Malformed {}
+
+/// A peer's identity, drawn anew at each start. Whoever knows it may talk to that peer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub u64);
 
@@ -28,41 +37,36 @@ impl fmt::Display for Id {
 }
 
 impl FromStr for Id {
-    type Err = MessageError;
+    type Err = Malformed;
 
-    fn from_str(digits: &str) -> Result<Self, MessageError> {
-        let plain =
-            digits.len() == 16 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let value = u64::from_str_radix(digits, 16).ok().filter(|_| plain);
-        value.map(Self).ok_or(MessageError::BadField("id"))
+    fn from_str(digits: &str) -> Result<Self, Malformed> {
+        let is_plain = digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let value = u64::from_str_radix(digits, 16).ok().filter(|_| is_plain);
+        value.map(Self).ok_or(Malformed("bad", "id"))
     }
 }
 
-/// The name of a person or of a room: 1 to 32 bytes, no white space, nothing unprintable.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name {
-    length: u8,
-    bytes: [u8; 32], // in place: a tracker keeps a million of them
-}
+/// The name of a person or of a room.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Name([u8; 32]); // in place, filled up with zeros: a tracker keeps a million of them
 
 impl Name {
-    /// The name as text.
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.bytes[..usize::from(self.length)]).expect("a name is made from a str")
+        str::from_utf8(&self.0).expect("a name is made from a str").trim_end_matches('\0')
     }
 }
 
 impl FromStr for Name {
-    type Err = MessageError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, MessageError> {
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let mut bytes = [0; 32];
         if text.is_empty() || text.len() > 32 || text.chars().any(|c| c.is_whitespace() || is_unprintable(c))
         {
-            return Err(MessageError::BadField("name: 1 to 32 bytes, no spaces, nothing unprintable"));
+            return Err(Malformed("bad", "name: 1 to 32 bytes, no spaces, nothing unprintable"));
         }
-        let mut bytes = [0; 32];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
-        Ok(Self { length: text.len() as u8, bytes })
+        Ok(Self(bytes))
     }
 }
 
@@ -74,34 +78,33 @@ impl From<Id> for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
+        write!(f, "{:?}", self.as_str())
     }
 }
 
-/// A tracker's token, which proves that its holder receives at the address it sends from: 1 to 64
-/// printable ASCII characters, meaningless to everyone but the tracker.
+/// A tracker's token, which proves that its holder receives at the address it sends from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cookie(Box<str>);
 
 impl Cookie {
-    /// `-`: none yet.
+    /// None yet.
     pub fn none() -> Self {
         Self("-".into())
     }
 }
 
 impl FromStr for Cookie {
-    type Err = MessageError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, MessageError> {
-        let valid = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        valid.then(|| Self(text.into())).ok_or(MessageError::BadField("cookie"))
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_valid.then(|| Self(text.into())).ok_or(Malformed("bad", "cookie"))
     }
 }
 
@@ -115,67 +118,45 @@ impl fmt::Display for Cookie {
 pub(super) struct Fields<'a>(pub(super) Option<&'a str>);
 
 impl<'a> Fields<'a> {
-    pub(super) fn next(&mut self, what: &'static str) -> Result<&'a str, MessageError> {
-        let rest = self.0.ok_or(MessageError::MissingField(what))?;
-        let (field, rest) = rest.split_once(' ').map_or((rest, None), |(field, rest)| (field, Some(rest)));
+    /// The next field as it stands there.
+    pub(super) fn word(&mut self, what: &'static str) -> Result<&'a str, Malformed> {
+        let rest = self.0.ok_or(Malformed("missing", what))?;
+        let (word, rest) = rest.split_once(' ').map_or((rest, None), |(word, rest)| (word, Some(rest)));
         self.0 = rest;
-        Ok(field)
+        Ok(word)
     }
 
-    pub(super) fn parse<T: FromStr>(&mut self, what: &'static str) -> Result<T, MessageError> {
-        self.next(what)?.parse().map_err(|_| MessageError::BadField(what))
+    pub(super) fn get<T: FromStr>(&mut self, what: &'static str) -> Result<T, Malformed> {
+        self.word(what)?.parse().map_err(|_| Malformed("bad", what))
     }
 
-    pub(super) fn number(&mut self, what: &'static str) -> Result<u64, MessageError> {
-        number(self.next(what)?).ok_or(MessageError::BadField(what))
+    pub(super) fn number(&mut self, what: &'static str) -> Result<u64, Malformed> {
+        number(self.word(what)?).ok_or(Malformed("bad", what))
     }
 
-    pub(super) fn endpoint(&mut self, what: &'static str) -> Result<SocketAddr, MessageError> {
-        let endpoint: SocketAddr = self.parse(what)?;
-        if endpoint.port() == 0 { Err(MessageError::BadField(what)) } else { Ok(canonical(endpoint)) }
+    /// Two numbers with something between them: `1/2`, `3-5`.
+    pub(super) fn pair(&mut self, what: &'static str, between: char) -> Result<(u64, u64), Malformed> {
+        let pair = self.word(what)?.split_once(between);
+        pair.and_then(|(one, two)| Some((number(one)?, number(two)?))).ok_or(Malformed("bad", what))
     }
 
-    pub(super) fn count(&mut self) -> Result<(u64, u64), MessageError> {
-        let count = self.next("count")?.split_once('/');
-        count
-            .and_then(|(here, size)| Some((number(here)?, number(size)?)))
-            .ok_or(MessageError::BadField("count"))
+    pub(super) fn endpoint(&mut self, what: &'static str) -> Result<SocketAddr, Malformed> {
+        let endpoint = self.get(what).map(canonical)?;
+        if endpoint.port() == 0 { Err(Malformed("bad", what)) } else { Ok(endpoint) }
     }
 
-    pub(super) fn ranges(&mut self, next: u64) -> Result<Vec<RangeInclusive<u64>>, MessageError> {
-        let mut ranges = Vec::new();
-        let mut highest = next;
-        while self.0.is_some() {
-            let range = self.next("range")?.split_once('-');
-            let range = range.and_then(|(first, last)| Some((number(first)?, number(last)?)));
-            let (first, last) = range.ok_or(MessageError::BadField("range"))?;
-            if first <= highest || last < first {
-                return Err(MessageError::BadField("range"));
-            }
-            highest = last;
-            ranges.push(first..=last);
-        }
-        Ok(ranges)
-    }
-
-    pub(super) fn text(&mut self) -> Result<String, MessageError> {
-        self.0.take().map(str::to_owned).ok_or(MessageError::MissingField("text"))
-    }
-
-    pub(super) fn end(self) -> Result<(), MessageError> {
-        if self.0.is_none() { Ok(()) } else { Err(MessageError::TooManyFields) }
+    pub(super) fn text(&mut self) -> Result<String, Malformed> {
+        self.0.take().map(str::to_owned).ok_or(Malformed("missing", "text"))
     }
 }
 
-/// Decimal digits, no sign, no leading zero, below 2^63.
 fn number(digits: &str) -> Option<u64> {
-    let plain =
+    let is_plain =
         digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-    digits.parse().ok().filter(|number| plain && *number < 1 << 63)
+    digits.parse().ok().filter(|number| is_plain && *number < 1 << 63)
 }
 
-/// The same endpoint in the one form in which endpoints are written and compared: an IPv4-mapped
-/// address as IPv4.
+/// The one form in which endpoints are written and compared: an IPv4-mapped address as IPv4.
 pub fn canonical(endpoint: SocketAddr) -> SocketAddr {
     SocketAddr::new(endpoint.ip().to_canonical(), endpoint.port())
 }

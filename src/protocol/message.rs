@@ -16,100 +16,48 @@
 //!        BYE  <to> <from> <sequence>
 //! ```
 //!
-//! `Display` writes a message without its final `\n`, `FromStr` reads it: they are inverses. A
-//! datagram is one such line or several, each ended by `\n`: [`Outbox`] packs them,
-//! [`read_datagram`] takes them apart.
-//!
-//! [`Outbox`]: super::datagram::Outbox
-//! [`read_datagram`]: super::datagram::read_datagram
+//! `Display` writes a message without its final `\n`, `FromStr` reads it: they are inverses.
 
-use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::datagram::MAX_DATAGRAM;
-use super::field::{Cookie, Fields, Id, Name};
+use super::field::{Cookie, Fields, Id, Malformed, Name};
 
-/// The longest text that one SAY or PART can carry, in bytes: a datagram less the longest header.
+/// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the
+/// headers take 48 of them.
+pub const MAX_DATAGRAM: usize = 1200;
+
+/// The longest text of one SAY or PART: a datagram less the longest header.
 pub const MAX_TEXT: usize =
     MAX_DATAGRAM - "PART 0123456789abcdef 0123456789abcdef 9223372036854775807 \n".len();
 
-/// One message: a verb and its fields, in the order in which they are written.
+/// One message: a verb and its fields, in the order of the table above.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are those of the table above")]
 pub enum Message {
-    Register {
-        cookie: Cookie,
-        id: Id,
-        room: Name,
-        name: Name,
-        private: SocketAddr,
-    },
-    Cookie {
-        cookie: Cookie,
-    },
-    Wait {
-        here: u64,
-        size: u64,
-        public: SocketAddr,
-    },
-    Peer {
-        here: u64,
-        size: u64,
-        who: Introduction,
-    },
-    Full {
-        text: String,
-    },
-    Met {
-        cookie: Cookie,
-        id: Id,
-        other: Id,
-    },
-    Leave {
-        cookie: Cookie,
-        id: Id,
-    },
-    /// `to` is an id, or a room where peers meet without a tracker: an id written out is a name
-    /// like any other.
-    Ping {
-        to: Name,
-        from: Id,
-        name: Name,
-    },
-    Pong {
-        to: Id,
-        from: Id,
-        name: Name,
-    },
-    /// SAY, PART, END or BYE: all that is delivered once and in order.
-    Numbered {
-        to: Id,
-        from: Id,
-        sequence: u64,
-        body: Body,
-    },
-    /// All before `next` has arrived, and these ranges, in ascending order.
-    Ack {
-        to: Id,
-        from: Id,
-        next: u64,
-        ranges: Vec<RangeInclusive<u64>>,
-    },
+    Register { cookie: Cookie, id: Id, room: Name, name: Name, private: SocketAddr },
+    Cookie { cookie: Cookie },
+    Wait { here: u64, size: u64, public: SocketAddr },
+    Peer { here: u64, size: u64, who: Introduction },
+    Full { text: String },
+    Met { cookie: Cookie, id: Id, other: Id },
+    Leave { cookie: Cookie, id: Id },
+    // `to` is an id, or a room where peers meet without a tracker.
+    Ping { to: Name, from: Id, name: Name },
+    Pong { to: Id, from: Id, name: Name },
+    // SAY, PART, END or BYE: all that is delivered once and in order.
+    Numbered { to: Id, from: Id, sequence: u64, body: Body },
+    // All before `next` has arrived, and these ranges, in ascending order.
+    Ack { to: Id, from: Id, next: u64, ranges: Vec<RangeInclusive<u64>> },
 }
 
-/// Who is there, and where.
+/// Who is there, and where: as the tracker sees them, and as they see themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Introduction {
-    /// Whom to reach.
     pub id: Id,
-    /// What they call themselves.
     pub name: Name,
-    /// Where the tracker sees them.
     pub public: SocketAddr,
-    /// Where they see themselves.
     pub private: SocketAddr,
 }
 
@@ -134,8 +82,7 @@ impl fmt::Display for Message {
             }
             Self::Cookie { cookie } => write!(f, "COOKIE {cookie}"),
             Self::Wait { here, size, public } => write!(f, "WAIT {here}/{size} {public}"),
-            Self::Peer { here, size, who } => {
-                let Introduction { id, name, public, private } = who;
+            Self::Peer { here, size, who: Introduction { id, name, public, private } } => {
                 write!(f, "PEER {here}/{size} {id} {name} {public} {private}")
             }
             Self::Full { text } => write!(f, "FULL {text}"),
@@ -143,16 +90,12 @@ impl fmt::Display for Message {
             Self::Leave { cookie, id } => write!(f, "LEAVE {cookie} {id}"),
             Self::Ping { to, from, name } => write!(f, "PING {to} {from} {name}"),
             Self::Pong { to, from, name } => write!(f, "PONG {to} {from} {name}"),
-            Self::Numbered { to, from, sequence, body } => {
-                let (verb, text) = match body {
-                    Body::Say(text) => ("SAY", Some(text)),
-                    Body::Part(text) => ("PART", Some(text)),
-                    Body::End => ("END", None),
-                    Body::Bye => ("BYE", None),
-                };
-                write!(f, "{verb} {to} {from} {sequence}")?;
-                text.map_or(Ok(()), |text| write!(f, " {text}"))
-            }
+            Self::Numbered { to, from, sequence, body } => match body {
+                Body::Say(text) => write!(f, "SAY {to} {from} {sequence} {text}"),
+                Body::Part(text) => write!(f, "PART {to} {from} {sequence} {text}"),
+                Body::End => write!(f, "END {to} {from} {sequence}"),
+                Body::Bye => write!(f, "BYE {to} {from} {sequence}"),
+            },
             Self::Ack { to, from, next, ranges } => {
                 write!(f, "ACK {to} {from} {next}")?;
                 ranges.iter().try_for_each(|range| write!(f, " {}-{}", range.start(), range.end()))
@@ -162,126 +105,94 @@ impl fmt::Display for Message {
 }
 
 impl FromStr for Message {
-    type Err = MessageError;
+    type Err = Malformed;
 
-    fn from_str(line: &str) -> Result<Self, MessageError> {
+    fn from_str(line: &str) -> Result<Self, Malformed> {
         if line.contains('\n') {
-            return Err(MessageError::BadField("text"));
+            return Err(Malformed("bad", "text"));
         }
         let mut fields = Fields(Some(line));
-        let verb = fields.next("verb")?;
-        let message = match verb {
-            "REGISTER" | "COOKIE" | "WAIT" | "PEER" | "FULL" | "MET" | "LEAVE" => {
-                Self::read_meet(verb, &mut fields)
-            }
-            "PING" | "PONG" | "SAY" | "PART" | "END" | "BYE" | "ACK" => Self::read_talk(verb, &mut fields),
-            _ => Err(MessageError::UnknownVerb),
-        }?;
-        fields.end()?;
-        Ok(message)
-    }
-}
-
-impl Message {
-    /// The fields of what goes between a peer and a tracker.
-    fn read_meet(verb: &str, fields: &mut Fields<'_>) -> Result<Self, MessageError> {
-        Ok(match verb {
+        let f = &mut fields;
+        let message = match f.word("verb")? {
             "REGISTER" => Self::Register {
-                cookie: fields.parse("cookie")?,
-                id: fields.parse("id")?,
-                room: fields.parse("room")?,
-                name: fields.parse("name")?,
-                private: fields.endpoint("private endpoint")?,
+                cookie: f.get("cookie")?,
+                id: f.get("id")?,
+                room: f.get("room")?,
+                name: f.get("name")?,
+                private: f.endpoint("private endpoint")?,
             },
-            "COOKIE" => Self::Cookie { cookie: fields.parse("cookie")? },
+            "COOKIE" => Self::Cookie { cookie: f.get("cookie")? },
             "WAIT" => {
-                let (here, size) = fields.count()?;
-                Self::Wait { here, size, public: fields.endpoint("public endpoint")? }
+                let (here, size) = f.pair("count", '/')?;
+                Self::Wait { here, size, public: f.endpoint("public endpoint")? }
             }
             "PEER" => {
-                let (here, size) = fields.count()?;
-                let (id, name) = (fields.parse("id")?, fields.parse("name")?);
-                let public = fields.endpoint("public endpoint")?;
-                let private = fields.endpoint("private endpoint")?;
+                let (here, size) = f.pair("count", '/')?;
+                let (id, name) = (f.get("id")?, f.get("name")?);
+                let (public, private) = (f.endpoint("public endpoint")?, f.endpoint("private endpoint")?);
                 Self::Peer { here, size, who: Introduction { id, name, public, private } }
             }
-            "FULL" => Self::Full { text: fields.text()? },
+            "FULL" => Self::Full { text: f.text()? },
             "MET" => {
-                let (cookie, id) = (fields.parse("cookie")?, fields.parse("id")?);
-                Self::Met { cookie, id, other: fields.parse("id of the other")? }
+                Self::Met { cookie: f.get("cookie")?, id: f.get("id")?, other: f.get("id of the other")? }
             }
-            _ => Self::Leave { cookie: fields.parse("cookie")?, id: fields.parse("id")? },
-        })
-    }
-
-    /// The fields of what goes between two peers.
-    fn read_talk(verb: &str, fields: &mut Fields<'_>) -> Result<Self, MessageError> {
-        if verb == "PING" {
-            let (to, from) = (fields.parse("to")?, fields.parse("from")?);
-            return Ok(Self::Ping { to, from, name: fields.parse("name")? });
-        }
-        let (to, from) = (fields.parse("to")?, fields.parse("from")?);
-        if verb == "PONG" {
-            return Ok(Self::Pong { to, from, name: fields.parse("name")? });
-        }
-        if verb == "ACK" {
-            let next = fields.number("next")?;
-            return Ok(Self::Ack { to, from, next, ranges: fields.ranges(next)? });
-        }
-        let sequence = fields.number("sequence")?;
-        let body = match verb {
-            "SAY" => Body::Say(fields.text()?),
-            "PART" => Body::Part(fields.text()?),
-            "END" => Body::End,
-            _ => Body::Bye,
+            "LEAVE" => Self::Leave { cookie: f.get("cookie")?, id: f.get("id")? },
+            "PING" => Self::Ping { to: f.get("to")?, from: f.get("from")?, name: f.get("name")? },
+            "PONG" => Self::Pong { to: f.get("to")?, from: f.get("from")?, name: f.get("name")? },
+            verb @ ("SAY" | "PART" | "END" | "BYE") => {
+                let (to, from, sequence) = (f.get("to")?, f.get("from")?, f.number("sequence")?);
+                let body = match verb {
+                    "SAY" => Body::Say(f.text()?),
+                    "PART" => Body::Part(f.text()?),
+                    "END" => Body::End,
+                    _ => Body::Bye,
+                };
+                Self::Numbered { to, from, sequence, body }
+            }
+            "ACK" => {
+                let (to, from, next) = (f.get("to")?, f.get("from")?, f.number("next")?);
+                Self::Ack { to, from, next, ranges: ranges(f, next)? }
+            }
+            _ => return Err(Malformed("unknown", "verb")),
         };
-        Ok(Self::Numbered { to, from, sequence, body })
+        if fields.0.is_some() { Err(Malformed("too many", "fields")) } else { Ok(message) }
     }
 }
 
-/// Why a datagram, or a line of one, is not understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageError {
-    /// A datagram of no bytes.
-    EmptyDatagram,
-    /// A datagram of more than [`MAX_DATAGRAM`] bytes.
-    LongDatagram,
-    /// The last line lacks its `\n`: it may have been cut.
-    Unterminated,
-    /// Not UTF-8.
-    NotUtf8,
-    /// The first word is none of ours.
-    UnknownVerb,
-    /// The line ends before this field.
-    MissingField(&'static str),
-    /// This field does not have its form.
-    BadField(&'static str),
-    /// The line goes on after its last field.
-    TooManyFields,
-}
-
-impl fmt::Display for MessageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EmptyDatagram => f.write_str("empty datagram"),
-            Self::LongDatagram => write!(f, "datagram over {MAX_DATAGRAM} bytes"),
-            Self::Unterminated => f.write_str("no newline at the end"),
-            Self::NotUtf8 => f.write_str("not UTF-8"),
-            Self::UnknownVerb => f.write_str("unknown verb"),
-            Self::MissingField(what) => write!(f, "missing {what}"),
-            Self::BadField(what) => write!(f, "bad {what}"),
-            Self::TooManyFields => f.write_str("too many fields"),
+fn ranges(fields: &mut Fields<'_>, mut highest: u64) -> Result<Vec<RangeInclusive<u64>>, Malformed> {
+    let mut ranges = Vec::new();
+    while fields.0.is_some() {
+        let (first, last) = fields.pair("range", '-')?;
+        if first <= highest || last < first {
+            return Err(Malformed("bad", "range"));
         }
+        highest = last;
+        ranges.push(first..=last);
+    }
+    Ok(ranges)
+}
+
+/// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the
+/// others; an empty or too long datagram is one bad line.
+pub fn read_datagram(datagram: &[u8]) -> Vec<(&[u8], Result<Message, Malformed>)> {
+    match datagram.len() {
+        0 => vec![(datagram, Err(Malformed("empty", "datagram")))],
+        1..=MAX_DATAGRAM => {
+            datagram.split_inclusive(|b| *b == b'\n').map(|line| (line, read_line(line))).collect()
+        }
+        _ => vec![(datagram, Err(Malformed("too long a", "datagram")))],
     }
 }
 
-impl Error for MessageError {}
+fn read_line(line: &[u8]) -> Result<Message, Malformed> {
+    let line = line.strip_suffix(b"\n").ok_or(Malformed("no", "newline at the end"))?;
+    str::from_utf8(line).map_err(|_| Malformed("not", "UTF-8"))?.parse()
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::socket::Dice;
-    use crate::protocol::datagram::read_datagram;
+    use crate::io::harm::Dice;
 
     const EVERY_FORM: [&str; 17] = [
         "REGISTER - 5f0c7a1be2d94863 lobby alice 192.168.1.5:50001",
@@ -325,36 +236,35 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_named() {
-        use MessageError::{BadField, MissingField, TooManyFields, UnknownVerb};
         let table = [
-            ("", UnknownVerb),
-            ("say 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x", UnknownVerb),
-            (" COOKIE x", UnknownVerb),
-            ("COOKIE", MissingField("cookie")),
-            ("COOKIE ", BadField("cookie")),
-            ("COOKIE a b", TooManyFields),
-            ("COOKIE caf\u{e9}", BadField("cookie")),
-            ("LEAVE - 5F0C7A1BE2D94863", BadField("id")),
-            ("LEAVE - 5f0c7a1be2d9486", BadField("id")),
-            ("LEAVE -  5f0c7a1be2d94863", BadField("id")),
-            ("WAIT 1/2 203.0.113.7:0", BadField("public endpoint")),
-            ("WAIT 1/2 203.0.113.7", BadField("public endpoint")),
-            ("WAIT 1 203.0.113.7:50001", BadField("count")),
-            ("WAIT +1/2 203.0.113.7:50001", BadField("count")),
-            ("PING a\u{202e}b c2d07a93b1e84f56 bob", BadField("to")),
-            ("PING lobby c2d07a93b1e84f56", MissingField("name")),
-            ("PING lobby c2d07a93b1e84f56 a-name-of-more-than-thirty-two-bytes", BadField("name")),
-            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1", MissingField("text")),
-            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 01 x", BadField("sequence")),
-            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 9223372036854775808 x", BadField("sequence")),
-            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 -1 x", BadField("sequence")),
-            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x\ny", BadField("text")),
-            ("END 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x", TooManyFields),
-            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 2-3", BadField("range")),
-            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-4", BadField("range")),
-            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-6 4-4", BadField("range")),
-            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5", BadField("range")),
-            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 ", BadField("range")),
+            ("", Malformed("unknown", "verb")),
+            ("say 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x", Malformed("unknown", "verb")),
+            (" COOKIE x", Malformed("unknown", "verb")),
+            ("COOKIE", Malformed("missing", "cookie")),
+            ("COOKIE ", Malformed("bad", "cookie")),
+            ("COOKIE a b", Malformed("too many", "fields")),
+            ("COOKIE caf\u{e9}", Malformed("bad", "cookie")),
+            ("LEAVE - 5F0C7A1BE2D94863", Malformed("bad", "id")),
+            ("LEAVE - 5f0c7a1be2d9486", Malformed("bad", "id")),
+            ("LEAVE -  5f0c7a1be2d94863", Malformed("bad", "id")),
+            ("WAIT 1/2 203.0.113.7:0", Malformed("bad", "public endpoint")),
+            ("WAIT 1/2 203.0.113.7", Malformed("bad", "public endpoint")),
+            ("WAIT 1 203.0.113.7:50001", Malformed("bad", "count")),
+            ("WAIT +1/2 203.0.113.7:50001", Malformed("bad", "count")),
+            ("PING a\u{202e}b c2d07a93b1e84f56 bob", Malformed("bad", "to")),
+            ("PING lobby c2d07a93b1e84f56", Malformed("missing", "name")),
+            ("PING lobby c2d07a93b1e84f56 a-name-of-more-than-thirty-two-bytes", Malformed("bad", "name")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1", Malformed("missing", "text")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 01 x", Malformed("bad", "sequence")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 9223372036854775808 x", Malformed("bad", "sequence")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 -1 x", Malformed("bad", "sequence")),
+            ("SAY 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x\ny", Malformed("bad", "text")),
+            ("END 5f0c7a1be2d94863 c2d07a93b1e84f56 1 x", Malformed("too many", "fields")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 2-3", Malformed("bad", "range")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-4", Malformed("bad", "range")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5-6 4-4", Malformed("bad", "range")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 5", Malformed("bad", "range")),
+            ("ACK 5f0c7a1be2d94863 c2d07a93b1e84f56 2 ", Malformed("bad", "range")),
         ];
         for (line, error) in table {
             assert_eq!(line.parse::<Message>(), Err(error), "{line:?}");

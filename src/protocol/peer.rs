@@ -13,11 +13,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::calls::Calls;
-use super::datagram::{Outbox, Transmit, read_datagram};
+use super::event::{Event, Failure, Who};
 use super::field::{Id, Name};
-use super::link::{self, Ending, LAST_WORDS, Link};
-use super::message::Message;
-use super::registration::{self, Registration};
+use super::link::{LAST_WORDS, Link, Stage as LinkStage};
+use super::message::{Message, read_datagram};
+use super::output::{Output, Transmit};
+use super::registration::Registration;
 
 /// Links at most.
 const MAX_LINKS: usize = 64;
@@ -28,19 +29,14 @@ const MAX_DEPARTED: usize = 256;
 /// Who this peer is, and how it meets others.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Drawn anew at each start.
     pub id: Id,
-    /// What the person calls itself.
     pub name: Name,
-    /// Only peers of the same room meet.
     pub room: Name,
     /// This peer's own address, as others on its network see it.
     pub private: SocketAddr,
-    /// How to meet.
     pub meeting: Meeting,
 }
 
-/// The ways to meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meeting {
     /// A tracker at this address introduces.
@@ -51,41 +47,17 @@ pub enum Meeting {
     Direct(Vec<SocketAddr>),
 }
 
-/// What the person should learn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Of the tracker.
-    Registration(registration::Event),
-    /// This endpoint does not answer our calls.
-    NobodyAnswers(SocketAddr),
-    /// Not for the person: the socket is to be replaced by a fresh one, and
-    /// [`Peer::handle_fresh_socket`] to be called.
-    FreshSocket,
-    /// Of another peer.
-    Link {
-        /// Which one.
-        id: Id,
-        /// What it calls itself.
-        name: Name,
-        /// What happened.
-        event: link::Event,
-    },
-}
-
 /// Why `@who` names nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotFound {
-    /// Nobody has this name.
     Unknown,
-    /// These all have it.
+    /// These all have that name.
     Ambiguous(Vec<Id>),
 }
 
-/// One peer.
 #[derive(Debug)]
 pub struct Peer {
-    id: Id,
-    name: Name,
+    us: Who,
     room: Name,
     meet: Meet,
     links: BTreeMap<Id, Link>,
@@ -95,8 +67,7 @@ pub struct Peer {
     met: usize,
     reached: bool,
     failed: bool,
-    outbox: Outbox,
-    events: VecDeque<Event>,
+    out: Output,
 }
 
 #[derive(Debug)]
@@ -108,33 +79,26 @@ enum Meet {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Stage {
     Talking,
-    /// Our input has ended; what others say still comes in.
+    // Our input has ended; what others say still comes in.
     Ended,
-    /// We have said BYE.
-    Leaving {
-        until: Instant,
-    },
+    // We have said BYE.
+    Leaving { until: Instant },
     Over,
 }
 
 impl Peer {
-    /// A peer that begins with its first timeout.
     pub fn new(settings: Settings, now: Instant) -> Self {
         let Settings { id, name, room, private, meeting } = settings;
+        let us = Who { id, name };
         let meet = match meeting {
             Meeting::Tracker(tracker) => {
-                Meet::Registration(Registration::new(tracker, id, room, name, private, now))
+                Meet::Registration(Registration::new(tracker, us, room, private, now))
             }
-            Meeting::Lan => Meet::Calls(Calls::new(id, name, room, true, now)),
-            Meeting::Direct(endpoints) => {
-                let mut calls = Calls::new(id, name, room, false, now);
-                endpoints.into_iter().for_each(|endpoint| calls.add(endpoint, now));
-                Meet::Calls(calls)
-            }
+            Meeting::Lan => Meet::Calls(Calls::new(us, room, true, &[], now)),
+            Meeting::Direct(endpoints) => Meet::Calls(Calls::new(us, room, false, &endpoints, now)),
         };
         Self {
-            id,
-            name,
+            us,
             room,
             meet,
             links: BTreeMap::new(),
@@ -143,54 +107,23 @@ impl Peer {
             met: 0,
             reached: false,
             failed: false,
-            outbox: Outbox::default(),
-            events: VecDeque::new(),
+            out: Output::new(now),
         }
-    }
-
-    /// Takes in what arrived from `source`.
-    pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
-        for (_, message) in read_datagram(datagram) {
-            if let Ok(message) = message {
-                self.handle_message(source, message, now);
-            }
-        }
-        self.settle(now);
-    }
-
-    /// Does what it is time for; harmless when early.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        match &mut self.meet {
-            Meet::Registration(registration) => registration.handle_timeout(now, &mut self.outbox),
-            Meet::Calls(calls) => {
-                let unanswered = calls.handle_timeout(now, &mut self.outbox);
-                self.events.extend(unanswered.map(Event::NobodyAnswers));
-            }
-        }
-        for link in self.links.values_mut() {
-            link.handle_timeout(now, &mut self.outbox);
-        }
-        self.settle(now);
     }
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.outbox.pop()
+        self.out.transmits.pop_front()
     }
 
     /// The next thing to tell.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.out.events.pop_front()
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let meet = match &self.meet {
-            Meet::Registration(registration) => registration.poll_timeout(),
-            Meet::Calls(calls) => calls.poll_timeout(),
-        };
-        let leaving = if let Stage::Leaving { until } = self.stage { Some(until) } else { None };
-        self.links.values().filter_map(Link::poll_timeout).chain(meet).chain(leaving).min()
+        self.out.wake
     }
 
     /// Once the conversation is over: whether it ended well.
@@ -213,34 +146,14 @@ impl Peer {
         self.links.values()
     }
 
-    /// The tracker's registration, where there is a tracker.
-    pub fn registration(&mut self) -> Option<&mut Registration> {
-        match &mut self.meet {
-            Meet::Registration(registration) => Some(registration),
-            Meet::Calls(_) => None,
-        }
-    }
-
-    /// Says a line of at most [`super::delivery::MAX_LINE`] bytes to everyone.
-    pub fn say(&mut self, line: &str, now: Instant) {
-        self.links.values_mut().for_each(|link| link.say(line, now));
-        self.settle(now);
-    }
-
-    /// Says a line to one peer only.
-    pub fn say_to(&mut self, id: Id, line: &str, now: Instant) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.say(line, now);
-        }
-        self.settle(now);
-    }
-
     /// Finds whom a person means: by name, or by four digits or more of the id.
     pub fn find(&self, who: &str) -> Result<Id, NotFound> {
-        let there = || self.links.values().filter(|link| link.is_up());
-        let mut found: Vec<Id> = there().filter(|link| link.name().as_str() == who).map(Link::id).collect();
+        let ids = |is_meant: &dyn Fn(&Link) -> bool| -> Vec<Id> {
+            self.links().filter(|link| link.is_up() && is_meant(link)).map(|link| link.who.id).collect()
+        };
+        let mut found = ids(&|link| link.who.name.as_str() == who);
         if found.is_empty() && who.len() >= 4 {
-            found = there().map(Link::id).filter(|id| id.to_string().starts_with(who)).collect();
+            found = ids(&|link| link.who.id.to_string().starts_with(who));
         }
         match found[..] {
             [] => Err(NotFound::Unknown),
@@ -249,12 +162,39 @@ impl Peer {
         }
     }
 
+    /// Takes in what arrived from `source`.
+    pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
+        self.out.now = now;
+        for (_, message) in read_datagram(datagram) {
+            if let Ok(message) = message {
+                self.handle_message(source, message);
+            }
+        }
+        self.run(now);
+    }
+
+    /// Does what it is time for; harmless when early.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.run(now);
+    }
+
+    /// Says a line of at most [`super::delivery::MAX_LINE`] bytes to everyone.
+    pub fn say(&mut self, line: &str, now: Instant) {
+        self.links.values_mut().for_each(|link| link.say(line, now));
+        self.run(now);
+    }
+
+    /// Says a line to one peer only.
+    pub fn say_to(&mut self, id: Id, line: &str, now: Instant) {
+        self.links.get_mut(&id).into_iter().for_each(|link| link.say(line, now));
+        self.run(now);
+    }
+
     /// Calls an endpoint; false where peers meet through a tracker.
     pub fn connect(&mut self, endpoint: SocketAddr, now: Instant) -> bool {
-        let Meet::Calls(calls) = &mut self.meet else {
-            return false;
-        };
+        let Meet::Calls(calls) = &mut self.meet else { return false };
         calls.add(endpoint, now);
+        self.run(now);
         true
     }
 
@@ -264,19 +204,19 @@ impl Peer {
             self.stage = Stage::Ended;
             self.links.values_mut().for_each(|link| link.end(now));
         }
-        self.settle(now);
+        self.run(now);
     }
 
     /// Leaves: says BYE to everyone and LEAVE to the tracker.
     pub fn leave(&mut self, now: Instant) {
-        if matches!(self.stage, Stage::Talking | Stage::Ended) {
+        if self.takes_part() {
             self.stage = Stage::Leaving { until: now + LAST_WORDS };
             if let Meet::Registration(registration) = &mut self.meet {
-                registration.leave(&mut self.outbox);
+                registration.leave(&mut self.out);
             }
             self.links.values_mut().for_each(|link| link.leave(now));
         }
-        self.settle(now);
+        self.run(now);
     }
 
     /// The socket is a fresh one, with this address: registers anew and waits for new
@@ -286,153 +226,145 @@ impl Peer {
             registration.restart(private, now);
         }
         self.links.values_mut().for_each(|link| link.path.restart(now));
-        self.handle_timeout(now);
+        self.run(now);
     }
 
-    fn handle_message(&mut self, source: SocketAddr, message: Message, now: Instant) {
+    fn handle_message(&mut self, source: SocketAddr, message: Message) {
         match message {
-            Message::Ping { to, from, name } if from != self.id => {
-                let for_us = to == Name::from(self.id);
-                if let Some(link) = self.links.get_mut(&from) {
-                    if for_us || to == self.room {
-                        link.path.handle_ping(source, for_us, now, &mut self.outbox);
-                    }
-                } else if for_us || to == self.room {
-                    self.answer_stranger(source, from, name);
+            Message::Ping { to, from, name } if from != self.us.id => {
+                let is_for_us = to == Name::from(self.us.id);
+                match self.links.get_mut(&from) {
+                    _ if !is_for_us && to != self.room => {}
+                    Some(link) => link.path.handle_ping(source, is_for_us, &mut self.out),
+                    None => self.answer_stranger(source, Who { id: from, name }),
                 }
             }
-            Message::Pong { to, from, name } if to == self.id => {
+            Message::Pong { to, from, name } if to == self.us.id => {
                 if let Meet::Calls(calls) = &mut self.meet {
                     calls.answered(source);
-                    self.meet_stranger(from, name, source, now);
+                    self.add_link(Who { id: from, name }, source); // it has heard us
                 }
-                if let Some(link) = self.links.get_mut(&from) {
-                    link.handle_pong(source, now);
-                }
+                self.on_link(from, source, |link, out| link.handle_pong(source, out.now));
             }
-            Message::Numbered { to, from, sequence, body } if to == self.id => {
-                if let Some(link) = self.link_to(from, source, now) {
-                    link.handle_numbered(source, sequence, body, now);
-                }
+            Message::Numbered { to, from, sequence, body } if to == self.us.id => {
+                self.on_link(from, source, |link, out| link.handle_numbered(source, sequence, body, out));
             }
-            Message::Ack { to, from, next, ranges } if to == self.id => {
-                if let Some(link) = self.link_to(from, source, now) {
-                    link.handle_ack(source, next, &ranges, now);
-                }
+            Message::Ack { to, from, next, ranges } if to == self.us.id => {
+                self.on_link(from, source, |link, out| link.handle_ack(source, next, &ranges, out.now));
             }
-            message => self.handle_introduction(source, message, now),
+            message => self.handle_introduction(source, message),
         }
     }
 
     /// What only the tracker may say.
-    fn handle_introduction(&mut self, source: SocketAddr, message: Message, now: Instant) {
-        let Meet::Registration(registration) = &mut self.meet else {
-            return;
-        };
-        if source != registration.tracker() {
+    fn handle_introduction(&mut self, source: SocketAddr, message: Message) {
+        let Meet::Registration(registration) = &mut self.meet else { return };
+        if source != registration.tracker {
             return;
         }
-        let Some(who) = registration.handle_message(message, now, &mut self.outbox) else {
-            return;
-        };
-        if self.links.get(&who.id).is_some_and(|link| link.endpoint().is_some()) {
-            registration.met(who.id, &mut self.outbox);
+        let Some(who) = registration.handle_message(message, &mut self.out) else { return };
+        if self.links.get(&who.id).is_some_and(|link| link.path.endpoint.is_some()) {
+            registration.met(who.id, &mut self.out);
         }
-        self.add_link(who.id, who.name, who.public, now);
+        self.add_link(Who { id: who.id, name: who.name }, who.public);
         if let Some(link) = self.links.get_mut(&who.id) {
-            link.path.introduce(who.public, who.private, now, &mut self.outbox);
+            link.path.introduce(who.public, who.private, &mut self.out);
         }
     }
 
     /// Answers somebody who knows our room or our id, and asks whether we are heard.
-    fn answer_stranger(&mut self, source: SocketAddr, from: Id, name: Name) {
+    fn answer_stranger(&mut self, source: SocketAddr, who: Who) {
         if let Meet::Calls(calls) = &mut self.meet
-            && !self.departed.contains(&from)
+            && !self.departed.contains(&who.id)
         {
-            calls.remember(from, name);
-            let (to, from, name) = (from, self.id, self.name);
-            self.outbox.push(source, &Message::Pong { to, from, name });
-            let to = to.into();
-            self.outbox.push(source, &Message::Ping { to, from, name });
+            calls.remember(who);
+            let Who { id: from, name } = self.us;
+            self.out.send(source, &Message::Pong { to: who.id, from, name });
+            self.out.send(source, &Message::Ping { to: who.id.into(), from, name });
         }
     }
 
-    /// Whoever answers with our id has heard us: a link begins.
-    fn meet_stranger(&mut self, from: Id, name: Name, source: SocketAddr, now: Instant) {
-        if !self.links.contains_key(&from) {
-            self.add_link(from, name, source, now);
-        }
-    }
-
-    /// The link to somebody we know, or to a stranger whose call we have answered.
-    fn link_to(&mut self, from: Id, source: SocketAddr, now: Instant) -> Option<&mut Link> {
+    /// Lets the link to somebody we know, or to a stranger whose call we have answered, take in what
+    /// proves that we were heard.
+    fn on_link(&mut self, from: Id, source: SocketAddr, take_in: impl FnOnce(&mut Link, &mut Output)) {
         if let Meet::Calls(calls) = &self.meet
-            && let Some(name) = calls.stranger(from)
+            && let Some(who) = calls.stranger(from)
         {
-            self.meet_stranger(from, name, source, now);
+            self.add_link(who, source);
         }
-        self.links.get_mut(&from)
+        let Some(link) = self.links.get_mut(&from) else { return };
+        let was_reached = link.path.endpoint.is_some();
+        if !was_reached {
+            self.out.tell(Event::Reached { who: link.who, first: !self.reached });
+            self.reached = true;
+            if let Meet::Registration(registration) = &mut self.meet {
+                registration.met(from, &mut self.out);
+            }
+        }
+        take_in(link, &mut self.out);
     }
 
     /// Where the ways to meet come together: an id and an endpoint become a link.
-    fn add_link(&mut self, id: Id, name: Name, endpoint: SocketAddr, now: Instant) {
-        let is_known = self.links.contains_key(&id) || self.departed.contains(&id) || id == self.id;
-        let is_leaving = !matches!(self.stage, Stage::Talking | Stage::Ended);
-        if is_known || is_leaving || self.links.len() >= MAX_LINKS {
+    fn add_link(&mut self, who: Who, endpoint: SocketAddr) {
+        let is_known =
+            self.links.contains_key(&who.id) || self.departed.contains(&who.id) || who.id == self.us.id;
+        if is_known || !self.takes_part() || self.links.len() >= MAX_LINKS {
             return;
         }
         self.met += 1;
-        let mut link = Link::new((self.id, self.name), id, name, endpoint, now);
+        self.out.tell(Event::Introduced(who, endpoint));
+        let mut link = Link::new(self.us, who, endpoint, self.out.now);
         if self.stage == Stage::Ended {
-            link.end(now);
+            link.end(self.out.now);
         }
-        self.links.insert(id, link);
+        self.links.insert(who.id, link);
     }
 
-    /// After every input: lets out what has become due, and draws the conclusions.
-    fn settle(&mut self, now: Instant) {
-        if let Meet::Registration(registration) = &mut self.meet {
-            let events = std::iter::from_fn(|| registration.poll_event());
-            self.events.extend(events.map(Event::Registration));
-        }
+    fn takes_part(&self) -> bool {
+        matches!(self.stage, Stage::Talking | Stage::Ended)
+    }
+
+    /// After every input: does what has become due, and draws the conclusions.
+    fn run(&mut self, now: Instant) {
+        self.out.begin(now);
         let mut attempt_failed = false;
         for link in self.links.values_mut() {
-            link.flush(now, &mut self.outbox);
-            while let Some(mut event) = link.poll_event() {
-                match &mut event {
-                    link::Event::Reached(_) => {
-                        self.reached = true;
-                        if let Meet::Registration(registration) = &self.meet {
-                            registration.met(link.id(), &mut self.outbox);
-                        }
-                    }
-                    link::Event::NextAttempt(_) => attempt_failed = true,
-                    link::Event::Unreachable(failure) => {
-                        if let Meet::Registration(registration) = &self.meet {
-                            failure.ours = registration.addresses();
-                        }
-                    }
-                    link::Event::Unacknowledged(_) => self.failed = true,
-                    _ => {}
-                }
-                self.events.push_back(Event::Link { id: link.id(), name: link.name(), event });
-            }
+            attempt_failed |= link.run(&mut self.out);
         }
         self.bury();
-        let has_tracker = matches!(self.meet, Meet::Registration(_));
-        if has_tracker && attempt_failed && !self.has_company() {
-            self.events.push_back(Event::FreshSocket);
+        let has_met_all = self.has_met_all();
+        let all_reached = self.links.values().all(|link| link.path.endpoint.is_some());
+        let has_company = self.has_company();
+        let takes_part = self.takes_part();
+        match &mut self.meet {
+            Meet::Calls(calls) => calls.run(&mut self.out),
+            Meet::Registration(registration) => {
+                if attempt_failed && !has_company {
+                    self.out.tell(Event::FreshSocket);
+                }
+                // There is nothing more to be had from the tracker once everyone is reached or given up.
+                registration.set_active(takes_part && !(has_met_all && all_reached), now);
+                registration.run(&mut self.out);
+            }
         }
-        self.rest_or_register(now);
-        self.finish(now);
+        self.finish(has_met_all);
     }
 
     /// Lets go of the links that have ended, and remembers their ids.
     fn bury(&mut self) {
         let is_pair = self.complete().map_or(self.met == 1, |size| size == 2);
-        for (id, link) in self.links.extract_if(.., |_, link| link.ending().is_some()) {
-            let is_gone_from_pair = link.ending() == Some(Ending::Gone) && is_pair;
-            self.failed |= is_gone_from_pair || link.sender().unacknowledged() > 0;
+        for (id, link) in self.links.extract_if(.., |_, link| link.is_over()) {
+            if link.stage == LinkStage::Unreachable {
+                let ours = match &self.meet {
+                    Meet::Registration(registration) => registration.addresses(),
+                    Meet::Calls(_) => None,
+                };
+                let (tried, public) = (link.path.tried.into_iter().collect(), link.path.public);
+                let unacknowledged = link.sender.unacknowledged();
+                let failure = Failure { tried, public, ours, unacknowledged };
+                self.out.tell(Event::Unreachable(link.who, failure));
+            }
+            self.failed |= link.stage == LinkStage::Gone && is_pair || link.sender.unacknowledged() > 0;
             self.departed.push_back(id);
         }
         while self.departed.len() > MAX_DEPARTED {
@@ -440,19 +372,10 @@ impl Peer {
         }
     }
 
-    /// There is nothing more to be had from the tracker once the room is complete and everyone in
-    /// it is reached or given up.
-    fn rest_or_register(&mut self, now: Instant) {
-        let all_settled = self.links.values().all(|link| link.endpoint().is_some()) && self.has_met_all();
-        let is_leaving = !matches!(self.stage, Stage::Talking | Stage::Ended);
-        if let Meet::Registration(registration) = &mut self.meet {
-            registration.set_active(!all_settled && !is_leaving, now);
-        }
-    }
-
+    /// The size of the room, once it is complete.
     fn complete(&self) -> Option<u64> {
         match &self.meet {
-            Meet::Registration(registration) => registration.complete(),
+            Meet::Registration(registration) => registration.complete,
             Meet::Calls(_) => None,
         }
     }
@@ -461,39 +384,36 @@ impl Peer {
         self.complete().is_some_and(|size| (self.links.len() + self.departed.len()) as u64 + 1 >= size)
     }
 
-    fn finish(&mut self, now: Instant) {
-        let nobody_else_comes = self.has_met_all() && self.links.is_empty();
-        let all_closed = self.links.values().all(Link::is_closed);
-        let reached_closed = self.links.values().all(|link| link.is_closed() || link.endpoint().is_none());
+    fn finish(&mut self, has_met_all: bool) {
+        let nobody_else_comes = has_met_all && self.links.is_empty();
+        let is_closed = |link: &Link| link.stage == LinkStage::Closed;
+        let mut links = self.links.values();
         let is_over = match self.stage {
-            Stage::Leaving { until } => reached_closed || until <= now,
-            Stage::Ended => nobody_else_comes || (self.reached && all_closed),
             Stage::Talking => nobody_else_comes,
-            Stage::Over => return,
+            Stage::Ended => nobody_else_comes || self.reached && links.all(is_closed),
+            Stage::Leaving { until } => {
+                links.all(|link| is_closed(link) || link.path.endpoint.is_none()) || self.out.is_due(until)
+            }
+            Stage::Over => false,
         };
         if !is_over {
             return;
         }
         if let Stage::Leaving { .. } = self.stage {
-            self.count_lost_lines();
+            // We have waited long enough.
+            for link in self.links.values().filter(|link| !is_closed(link)) {
+                let lines = link.sender.unacknowledged();
+                if lines > 0 {
+                    self.failed = true;
+                    self.out.tell(Event::Unacknowledged(link.who, lines));
+                }
+            }
         } else {
             self.failed |= !self.reached;
             if let Meet::Registration(registration) = &mut self.meet {
-                registration.leave(&mut self.outbox);
+                registration.leave(&mut self.out);
             }
         }
         self.stage = Stage::Over;
-    }
-
-    /// We have waited long enough: tells who has not acknowledged how many lines.
-    fn count_lost_lines(&mut self) {
-        for link in self.links.values().filter(|link| !link.is_closed()) {
-            let lines = link.sender().unacknowledged();
-            if lines > 0 {
-                self.failed = true;
-                let (id, name, event) = (link.id(), link.name(), link::Event::Unacknowledged(lines));
-                self.events.push_back(Event::Link { id, name, event });
-            }
-        }
     }
 }

@@ -9,13 +9,13 @@
 //! 0.5 s      REGISTER 9b1e...   ->          then every second, to stay in the room
 //! ```
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::datagram::Outbox;
+use super::event::{Event, Who};
 use super::field::{Cookie, Id, Name};
 use super::message::{Introduction, Message};
+use super::output::Output;
 
 /// Between the first three registrations.
 const EAGER: Duration = Duration::from_millis(250);
@@ -31,97 +31,59 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// A tracker that has said nothing for so long is called silent.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// What the peer should know of its registration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The tracker has answered, for the first time or after a silence.
-    CheckedIn,
-    /// The tracker at this address does not answer.
-    TrackerSilent(SocketAddr),
-    /// There is no place, for this reason.
-    Full(String),
-}
-
 /// One peer's registration with one tracker.
 #[derive(Debug)]
 pub struct Registration {
-    tracker: SocketAddr,
-    id: Id,
+    pub tracker: SocketAddr,
+    us: Who,
     room: Name,
-    name: Name,
     private: SocketAddr,
+    /// Where the tracker sees us.
+    public: Option<SocketAddr>,
     cookie: Cookie,
+    cookie_answered: Option<Instant>,
     active: bool,
     /// How often, and when last, the timer has registered.
     count: u32,
     last: Instant,
     answered: bool,
-    cookie_answered: Option<Instant>,
     /// Since when the tracker owes an answer.
     unanswered_since: Instant,
-    silence_told: bool,
-    full_told: bool,
-    checked_in: bool,
-    complete: Option<u64>,
-    public: Option<SocketAddr>,
-    events: VecDeque<Event>,
+    has_checked_in: bool,
+    is_silent: bool,
+    is_full: bool,
+    /// Nobody is reached yet.
+    alone: bool,
+    /// The size of the room, once it is complete: nobody else can come.
+    pub complete: Option<u64>,
 }
 
 impl Registration {
-    /// A registration that begins with the next timeout. `private` is this peer's own address.
-    pub fn new(
-        tracker: SocketAddr,
-        id: Id,
-        room: Name,
-        name: Name,
-        private: SocketAddr,
-        now: Instant,
-    ) -> Self {
+    pub fn new(tracker: SocketAddr, us: Who, room: Name, private: SocketAddr, now: Instant) -> Self {
         Self {
             tracker,
-            id,
+            us,
             room,
-            name,
             private,
+            public: None,
             cookie: Cookie::none(),
+            cookie_answered: None,
             active: true,
             count: 0,
             last: now,
             answered: false,
-            cookie_answered: None,
             unanswered_since: now,
-            silence_told: false,
-            full_told: false,
-            checked_in: false,
+            has_checked_in: false,
+            is_silent: false,
+            is_full: false,
+            alone: true,
             complete: None,
-            public: None,
-            events: VecDeque::new(),
         }
-    }
-
-    /// The tracker's address.
-    pub fn tracker(&self) -> SocketAddr {
-        self.tracker
-    }
-
-    /// The tracker's name has another address now.
-    pub fn set_tracker(&mut self, tracker: SocketAddr) {
-        self.tracker = tracker;
     }
 
     /// This peer's address, as it sees it itself and as the tracker sees it.
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         self.public.map(|public| (self.private, public))
-    }
-
-    /// The size of the room, once it is complete: nobody else can come.
-    pub fn complete(&self) -> Option<u64> {
-        self.complete
-    }
-
-    /// Whether the tracker owes an answer for longer than it should.
-    pub fn is_silent(&self) -> bool {
-        self.silence_told
     }
 
     /// Goes on registering, or rests while there is nothing to be had from the tracker.
@@ -134,91 +96,90 @@ impl Registration {
 
     /// Starts anew from a fresh socket, which the tracker has never seen.
     pub fn restart(&mut self, private: SocketAddr, now: Instant) {
-        self.private = private;
-        self.cookie = Cookie::none();
-        (self.active, self.count, self.last, self.answered) = (true, 0, now, false);
-        (self.cookie_answered, self.unanswered_since) = (None, now);
+        (self.private, self.cookie, self.cookie_answered) = (private, Cookie::none(), None);
+        (self.active, self.count, self.last) = (true, 0, now);
+        (self.answered, self.unanswered_since) = (false, now);
     }
 
     /// Takes in a message that came from the tracker's address; hands out whom it introduces.
-    pub fn handle_message(
-        &mut self,
-        message: Message,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) -> Option<Introduction> {
+    pub fn handle_message(&mut self, message: Message, out: &mut Output) -> Option<Introduction> {
         match message {
             Message::Cookie { cookie } => {
                 self.cookie = cookie;
-                if self.active && self.cookie_answered.is_none_or(|when| when + UNANSWERED <= now) {
-                    self.cookie_answered = Some(now);
-                    self.register(outbox);
+                if self.active && self.cookie_answered.is_none_or(|when| when + UNANSWERED <= out.now) {
+                    self.cookie_answered = Some(out.now);
+                    self.register(out);
                 }
+                None
             }
             Message::Wait { here, size, public } => {
                 self.public = Some(public);
-                self.note_room(here, size);
+                self.note_room(here, size, out);
+                None
             }
             Message::Peer { here, size, who } => {
-                self.note_room(here, size);
-                return Some(who);
+                self.note_room(here, size, out);
+                Some(who)
             }
             Message::Full { text } => {
-                self.note_answer();
-                if !self.full_told {
-                    self.full_told = true;
-                    self.events.push_back(Event::Full(text));
+                (self.answered, self.is_silent) = (true, false);
+                if !std::mem::replace(&mut self.is_full, true) {
+                    out.tell(Event::Full(text));
                 }
+                None
             }
-            _ => {}
+            _ => None,
         }
-        None
+    }
+
+    fn note_room(&mut self, here: u64, size: u64, out: &mut Output) {
+        if !self.has_checked_in || self.is_silent {
+            out.tell(Event::CheckedIn { alone: self.alone });
+        }
+        (self.has_checked_in, self.answered, self.is_silent) = (true, true, false);
+        if here >= size {
+            self.complete = Some(size); // for good: an older WAIT may come later
+        }
     }
 
     /// Tells the tracker that this one is reached.
-    pub fn met(&self, other: Id, outbox: &mut Outbox) {
-        let met = Message::Met { cookie: self.cookie.clone(), id: self.id, other };
-        outbox.push(self.tracker, &met);
+    pub fn met(&mut self, other: Id, out: &mut Output) {
+        self.alone = false;
+        out.send(self.tracker, &Message::Met { cookie: self.cookie.clone(), id: self.us.id, other });
     }
 
     /// Tells the tracker to introduce us to nobody any more.
-    pub fn leave(&mut self, outbox: &mut Outbox) {
+    pub fn leave(&mut self, out: &mut Output) {
         self.active = false;
         if self.cookie != Cookie::none() {
-            outbox.push(self.tracker, &Message::Leave { cookie: self.cookie.clone(), id: self.id });
+            out.send(self.tracker, &Message::Leave { cookie: self.cookie.clone(), id: self.us.id });
         }
     }
 
-    /// Registers when it is time; harmless when early.
-    pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+    fn register(&mut self, out: &mut Output) {
+        self.answered = false;
+        let (cookie, Who { id, name }) = (self.cookie.clone(), self.us);
+        let (room, private) = (self.room, self.private);
+        out.send(self.tracker, &Message::Register { cookie, id, room, name, private });
+    }
+
+    /// Registers when it is time.
+    pub fn run(&mut self, out: &mut Output) {
         if !self.active {
             return;
         }
-        if self.next_registration() <= now {
-            self.count = self.count.saturating_add(1);
-            self.last = now;
+        if self.next_registration() <= out.now {
             if self.answered {
-                self.unanswered_since = now;
+                self.unanswered_since = out.now;
             }
-            self.register(outbox);
+            (self.count, self.last) = (self.count.saturating_add(1), out.now);
+            self.register(out);
         }
-        if !self.answered && !self.silence_told && self.unanswered_since + SILENCE <= now {
-            self.silence_told = true;
-            self.events.push_back(Event::TrackerSilent(self.tracker));
+        out.wake_at(Some(self.next_registration()));
+        if !self.answered && !self.is_silent && out.is_due(self.unanswered_since + SILENCE) {
+            self.is_silent = true;
+            out.tell(Event::TrackerSilent { tracker: self.tracker, alone: self.alone });
         }
-    }
-
-    /// When to call [`Self::handle_timeout`].
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.active.then(|| match self.answered || self.silence_told {
-            true => self.next_registration(),
-            false => self.next_registration().min(self.unanswered_since + SILENCE),
-        })
-    }
-
-    /// What the peer should know.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
     }
 
     fn next_registration(&self) -> Instant {
@@ -230,29 +191,6 @@ impl Registration {
                 _ => UNANSWERED,
             }
     }
-
-    fn register(&mut self, outbox: &mut Outbox) {
-        self.answered = false;
-        let Self { id, room, name, private, .. } = *self;
-        outbox
-            .push(self.tracker, &Message::Register { cookie: self.cookie.clone(), id, room, name, private });
-    }
-
-    fn note_room(&mut self, here: u64, size: u64) {
-        if !self.checked_in || self.silence_told {
-            self.checked_in = true;
-            self.events.push_back(Event::CheckedIn);
-        }
-        if here >= size {
-            self.complete = Some(size); // for good: an older WAIT may come later
-        }
-        self.note_answer();
-    }
-
-    fn note_answer(&mut self) {
-        self.answered = true;
-        self.silence_told = false;
-    }
 }
 
 #[cfg(test)]
@@ -263,8 +201,7 @@ mod tests {
     struct Bench {
         registration: Registration,
         start: Instant,
-        now: Instant,
-        outbox: Outbox,
+        out: Output,
     }
 
     impl Bench {
@@ -272,34 +209,40 @@ mod tests {
             let now = Instant::now();
             let endpoint = |text: &str| text.parse().expect("an endpoint");
             let name = |text: &str| text.parse().expect("a name");
-            let tracker = endpoint("192.0.2.10:55555");
-            let private = endpoint("192.168.1.5:50001");
-            let registration = Registration::new(tracker, Id(1), name("lobby"), name("alice"), private, now);
-            Self { registration, start: now, now, outbox: Outbox::default() }
+            let us = Who { id: Id(1), name: name("alice") };
+            let (tracker, private) = (endpoint("192.0.2.10:55555"), endpoint("192.168.1.5:50001"));
+            let registration = Registration::new(tracker, us, name("lobby"), private, now);
+            let mut bench = Self { registration, start: now, out: Output::new(now) };
+            bench.turn(now);
+            bench
+        }
+
+        fn turn(&mut self, now: Instant) {
+            self.out.begin(now);
+            self.registration.run(&mut self.out);
         }
 
         fn run_until(&mut self, milliseconds: u64) -> Vec<u128> {
             let end = self.start + Duration::from_millis(milliseconds);
             let mut sent = Vec::new();
-            while let Some(next) = self.registration.poll_timeout().filter(|next| *next <= end) {
-                self.now = self.now.max(next);
-                self.registration.handle_timeout(self.now, &mut self.outbox);
-                while self.outbox.pop().is_some() {
-                    sent.push((self.now - self.start).as_millis());
-                }
+            loop {
+                sent.extend(self.out.transmits.drain(..).map(|_| (self.out.now - self.start).as_millis()));
+                let Some(next) = self.out.wake.filter(|next| *next <= end) else { break };
+                self.turn(next.max(self.out.now));
             }
-            self.now = end;
+            self.out.now = end;
             sent
         }
 
         fn hear(&mut self, line: &str) -> usize {
             let message = line.parse().expect("well formed");
-            self.registration.handle_message(message, self.now, &mut self.outbox);
-            std::iter::from_fn(|| self.outbox.pop()).count()
+            self.registration.handle_message(message, &mut self.out);
+            self.turn(self.out.now);
+            self.out.transmits.drain(..).count()
         }
 
         fn events(&mut self) -> Vec<Event> {
-            std::iter::from_fn(|| self.registration.poll_event()).collect()
+            self.out.events.drain(..).collect()
         }
     }
 
@@ -318,12 +261,13 @@ mod tests {
             bench.hear("WAIT 1/2 203.0.113.7:50001");
         }
         assert_eq!(sent, [0, 250, 500, 1500, 2500]);
-        assert_eq!(bench.events(), [Event::CheckedIn]);
+        assert_eq!(bench.events(), [Event::CheckedIn { alone: true }]);
     }
 
     #[test]
     fn a_silent_tracker_is_mentioned_once_in_each_silence() {
-        let silent = Event::TrackerSilent("192.0.2.10:55555".parse().expect("an endpoint"));
+        let tracker = "192.0.2.10:55555".parse().expect("an endpoint");
+        let silent = Event::TrackerSilent { tracker, alone: true };
         let mut bench = Bench::new();
         bench.run_until(1999);
         assert_eq!(bench.events(), []);
@@ -332,7 +276,7 @@ mod tests {
         bench.run_until(30_000);
         assert_eq!(bench.events(), []);
         bench.hear("WAIT 1/2 203.0.113.7:50001");
-        assert_eq!(bench.events(), [Event::CheckedIn]);
+        assert_eq!(bench.events(), [Event::CheckedIn { alone: true }]);
         bench.run_until(40_000);
         assert_eq!(bench.events(), [silent]);
     }
@@ -364,6 +308,6 @@ mod tests {
         let mut bench = Bench::new();
         bench.hear("WAIT 2/2 203.0.113.7:50001");
         bench.hear("WAIT 1/2 203.0.113.7:50001");
-        assert_eq!(bench.registration.complete(), Some(2));
+        assert_eq!(bench.registration.complete, Some(2));
     }
 }

@@ -12,15 +12,16 @@
 //! A registration is repeated by its peer, and all that is lost on the way is mended by that: each
 //! REGISTER is answered with every introduction that both sides have not yet confirmed with MET.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::datagram::{Outbox, Transmit, read_datagram};
+use super::event::Event;
 use super::field::{Cookie, Id, Name};
-use super::message::{Introduction, Message};
-use super::room::{MAX_ROOM, MEMORY, REGISTRATION_LIFETIME, Room};
+use super::message::{Introduction, Message, read_datagram};
+use super::output::{Output, Transmit};
+use super::room::{MAX_ROOM, MEMORY, Room};
 
 /// The members that a tracker keeps, in all rooms together.
 pub const MAX_MEMBERS: usize = 1_000_000;
@@ -28,24 +29,8 @@ pub const MAX_MEMBERS: usize = 1_000_000;
 /// A cookie is good in the period in which it was given and in the next.
 const COOKIE_PERIOD: Duration = Duration::from_secs(60);
 
-/// What the person at the tracker should learn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A new id has registered.
-    Registered {
-        /// Its address, as seen from here.
-        endpoint: SocketAddr,
-        /// What it calls itself.
-        name: Name,
-    },
-    /// A room has as many members as it takes.
-    Complete {
-        /// How many.
-        size: u8,
-    },
-    /// The classic tracker's work is done.
-    Finished,
-}
+/// So often the tracker looks through its rooms and forgets who is no longer there.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The tracker: rooms, their members, and what is to be sent to them.
 #[derive(Debug)]
@@ -59,15 +44,11 @@ pub struct Tracker {
     /// The room of each name that still takes newcomers.
     open: HashMap<Name, u64>,
     members: HashMap<Id, u64>,
-    /// When to look at each room again; what is found to live by then is put off.
-    checks: BTreeSet<(Instant, u64)>,
     /// Ids that have left lately, and when to forget them.
-    departed: HashSet<Id>,
-    departures: VecDeque<(Instant, Id)>,
+    departed: HashMap<Id, Instant>,
     first_complete: Option<u64>,
-    finished: bool,
-    outbox: Outbox,
-    events: VecDeque<Event>,
+    next_sweep: Instant,
+    out: Output,
 }
 
 impl Tracker {
@@ -83,79 +64,64 @@ impl Tracker {
             next_room: 0,
             open: HashMap::new(),
             members: HashMap::new(),
-            checks: BTreeSet::new(),
-            departed: HashSet::new(),
-            departures: VecDeque::new(),
+            departed: HashMap::new(),
             first_complete: None,
-            finished: false,
-            outbox: Outbox::default(),
-            events: VecDeque::new(),
-        }
-    }
-
-    /// Takes in what arrived from `source`.
-    pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
-        self.handle_timeout(now);
-        for (_, message) in read_datagram(datagram) {
-            match message {
-                Ok(Message::Register { cookie, id, room, name, private })
-                    if self.is_proven(&cookie, source, now) =>
-                {
-                    self.register(room, Introduction { id, name, public: source, private }, now);
-                }
-                Ok(Message::Met { cookie, id, other }) if self.is_proven(&cookie, source, now) => {
-                    self.note_met(source, id, other, now);
-                }
-                Ok(Message::Leave { cookie, id }) if self.is_proven(&cookie, source, now) => {
-                    self.note_left(id, now);
-                }
-                _ => {} // unproven, or a peer's message that has lost its way, or nonsense
-            }
-        }
-    }
-
-    /// Forgets who is no longer there; harmless when early.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&(when, number)) = self.checks.first()
-            && when <= now
-        {
-            self.checks.pop_first();
-            self.check(number, now);
-        }
-        while let Some(&(when, id)) = self.departures.front()
-            && when <= now
-        {
-            self.departures.pop_front();
-            self.departed.remove(&id);
+            next_sweep: now,
+            out: Output::new(now),
         }
     }
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.outbox.pop()
+        self.out.transmits.pop_front()
     }
 
     /// The next thing to tell.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.out.events.pop_front()
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let check = self.checks.first().map(|(when, _)| *when);
-        let departure = self.departures.front().map(|(when, _)| *when);
-        check.into_iter().chain(departure).min()
+        (!self.rooms.is_empty() || !self.departed.is_empty()).then_some(self.next_sweep)
+    }
+
+    /// Forgets who is no longer there; harmless when early.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        (self.out.now, self.next_sweep) = (now, now + SWEEP_INTERVAL);
+        self.departed.retain(|_, until| *until > now);
+        let rooms: Vec<u64> = self.rooms.keys().copied().collect();
+        rooms.into_iter().for_each(|number| self.forget_silent(number));
+    }
+
+    /// Takes in what arrived from `source`.
+    pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
+        self.out.now = now;
+        for (_, message) in read_datagram(datagram) {
+            match message {
+                Ok(Message::Register { cookie, id, room, name, private })
+                    if self.is_proven(&cookie, source) =>
+                {
+                    self.register(room, Introduction { id, name, public: source, private });
+                }
+                Ok(Message::Met { cookie, id, other }) if self.is_proven(&cookie, source) => {
+                    self.note_met(source, id, other);
+                }
+                Ok(Message::Leave { cookie, id }) if self.is_proven(&cookie, source) => self.note_left(id),
+                _ => {} // unproven, or a peer's message that has lost its way, or nonsense
+            }
+        }
     }
 
     /// Whether the sender is known to receive at its address. If not, it is sent the cookie to say
     /// so with, which is shorter than what it said: RFC 8085 section 3.1 on amplification.
-    fn is_proven(&mut self, cookie: &Cookie, source: SocketAddr, now: Instant) -> bool {
-        let period = now.duration_since(self.started).as_secs() / COOKIE_PERIOD.as_secs();
+    fn is_proven(&mut self, cookie: &Cookie, source: SocketAddr) -> bool {
+        let period = self.out.now.duration_since(self.started).as_secs() / COOKIE_PERIOD.as_secs();
         let current = self.cookie(source, period);
         if *cookie == current || (period > 0 && *cookie == self.cookie(source, period - 1)) {
             return true;
         }
-        self.outbox.push(source, &Message::Cookie { cookie: current });
+        self.out.send(source, &Message::Cookie { cookie: current });
         false
     }
 
@@ -165,66 +131,55 @@ impl Tracker {
         format!("{hash:016x}").parse().expect("16 hex digits are a cookie")
     }
 
-    fn register(&mut self, room: Name, who: Introduction, now: Instant) {
-        if self.departed.contains(&who.id) {
+    fn register(&mut self, name: Name, who: Introduction) {
+        let now = self.out.now;
+        if self.departed.get(&who.id).is_some_and(|until| *until > now) {
             return; // a late copy of what it said before it left
         }
+        let rooms = [self.members.get(&who.id), self.open.get(&name)].map(|number| number.copied());
+        rooms.into_iter().flatten().for_each(|number| self.forget_silent(number));
         let number = match self.members.get(&who.id) {
             Some(&number) => number,
             None if self.members.len() + self.departed.len() >= MAX_MEMBERS => {
                 let text = "this tracker is full: wait, or use another".to_owned();
-                return self.outbox.push(who.public, &Message::Full { text });
+                return self.out.send(who.public, &Message::Full { text });
             }
-            None => self.add(room, who, now),
+            None => self.add(name, who),
         };
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
         room.refresh(who, now);
-        room.answer(who.id, &mut self.outbox);
+        room.answer(who, &mut self.out);
     }
 
     /// Takes a newcomer into the room of that name that still takes some, and tells its number.
-    fn add(&mut self, name: Name, who: Introduction, now: Instant) -> u64 {
-        let number = self.open.get(&name).copied().unwrap_or_else(|| self.open_room(name, now));
-        let room = self.rooms.get_mut(&number).expect("an open room exists");
-        room.add(who, now);
+    fn add(&mut self, name: Name, who: Introduction) -> u64 {
+        self.next_room += 1;
+        let number = *self.open.entry(name).or_insert(self.next_room);
+        let room = self.rooms.entry(number).or_insert_with(|| Room::new(name, self.size));
+        room.add(who, self.out.now);
         self.members.insert(who.id, number);
-        self.events.push_back(Event::Registered { endpoint: who.public, name: who.name });
+        self.out.tell(Event::Registered(who.public, who.name));
         if room.is_complete() {
             self.open.remove(&name);
             self.first_complete.get_or_insert(number);
-            self.events.push_back(Event::Complete { size: self.size });
+            self.out.tell(Event::Complete(self.size));
         }
         number
     }
 
-    fn open_room(&mut self, name: Name, now: Instant) -> u64 {
-        let number = self.next_room;
-        self.next_room += 1;
-        self.open.insert(name, number);
-        self.rooms.insert(number, Room::new(name, self.size));
-        self.checks.insert((now + REGISTRATION_LIFETIME, number));
-        number
-    }
-
-    fn note_met(&mut self, source: SocketAddr, id: Id, other: Id, now: Instant) {
-        let Some(number) = self.members.get(&id) else {
-            return;
-        };
+    fn note_met(&mut self, source: SocketAddr, id: Id, other: Id) {
+        let Some(number) = self.members.get(&id) else { return };
         let room = self.rooms.get_mut(number).expect("a member's room exists");
-        room.note_met(source, id, other, now);
+        room.note_met(source, id, other, self.out.now);
         if self.first_complete == Some(*number) && room.has_everyone_met() {
             self.finish();
         }
     }
 
-    fn note_left(&mut self, id: Id, now: Instant) {
-        let Some(&number) = self.members.get(&id) else {
-            return;
-        };
+    fn note_left(&mut self, id: Id) {
+        let Some(&number) = self.members.get(&id) else { return };
+        self.departed.insert(id, self.out.now + MEMORY);
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
-        if self.departed.insert(id) {
-            self.departures.push_back((now + MEMORY, id));
-        }
         if room.is_complete() {
             room.note_left(id);
         } else {
@@ -232,44 +187,32 @@ impl Tracker {
         }
     }
 
-    /// Takes a member out of a room that is not complete, and closes it with the last one.
+    fn forget_silent(&mut self, number: u64) {
+        let silent = self.rooms.get(&number).map(|room| room.silent(self.out.now));
+        silent.into_iter().flatten().for_each(|id| self.remove(number, id));
+    }
+
+    /// Takes a member out of a room, and closes it with the last one.
     fn remove(&mut self, number: u64, id: Id) {
+        self.members.remove(&id);
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
         room.remove(id);
-        self.members.remove(&id);
-        if room.ids().next().is_none() {
-            self.open.remove(&room.name());
-            self.rooms.remove(&number);
-        }
-    }
-
-    /// Looks whether a room, or somebody in it, is to be forgotten; if not, when to look again.
-    fn check(&mut self, number: u64, now: Instant) {
-        let Some(room) = self.rooms.get(&number) else {
+        if room.ids().next().is_some() {
             return;
-        };
-        let is_due = room.next_check().is_some_and(|when| when <= now);
-        if is_due && room.is_complete() {
-            self.forget(number);
-        } else if is_due {
-            room.silent(now).into_iter().for_each(|id| self.remove(number, id));
         }
-        let next_check = self.rooms.get(&number).and_then(Room::next_check);
-        self.checks.extend(next_check.map(|when| (when, number)));
-    }
-
-    fn forget(&mut self, number: u64) {
-        let room = self.rooms.remove(&number).expect("the caller has seen it");
-        room.ids().for_each(|id| _ = self.members.remove(&id));
+        if self.open.get(&room.name) == Some(&number) {
+            self.open.remove(&room.name);
+        }
+        self.rooms.remove(&number);
         if self.first_complete == Some(number) {
             self.finish();
         }
     }
 
+    /// The classic tracker's work is done.
     fn finish(&mut self) {
-        if !self.forever && !self.finished {
-            self.finished = true;
-            self.events.push_back(Event::Finished);
+        if !self.forever {
+            self.out.tell(Event::Finished);
         }
     }
 }
@@ -470,6 +413,6 @@ mod tests {
             assert!(answer[0].1.starts_with("COOKIE "));
         }
         assert!(bench.tracker.rooms.is_empty() && bench.tracker.members.is_empty());
-        assert!(bench.tracker.departed.is_empty() && bench.tracker.checks.is_empty());
+        assert!(bench.tracker.departed.is_empty());
     }
 }

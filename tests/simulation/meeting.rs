@@ -3,24 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use p2p_chat::protocol::link;
-use p2p_chat::protocol::peer::Event;
-use p2p_chat::protocol::registration;
+use p2p_chat::protocol::event::Event;
 
 use crate::network::{Weather, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub fn is_ready(world: &World, host: usize) -> bool {
-    world.hosts[host]
-        .events
-        .iter()
-        .any(|(_, event)| matches!(event, Event::Link { event: link::Event::Reached(_), .. }))
+    world.hosts[host].events.iter().any(|(_, event)| matches!(event, Event::Reached { .. }))
 }
 
 fn met(world: &World, host: usize) -> BTreeSet<String> {
     let names = world.hosts[host].events.iter().filter_map(|(_, event)| match event {
-        Event::Link { name, event: link::Event::Reached(_), .. } => Some(name.to_string()),
+        Event::Reached { who, .. } => Some(who.to_string()),
         _ => None,
     });
     names.collect()
@@ -39,8 +34,7 @@ fn two_peers_meet_at_30_percent_loss_each_way() {
         let both = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
         assert!(both, "seed {seed}: not met after a minute");
         assert_eq!((met(&world, alice), met(&world, bob)), (["bob".into()].into(), ["alice".into()].into()));
-        let finished =
-            world.run_until(MINUTE, |w| w.events.contains(&p2p_chat::protocol::tracker::Event::Finished));
+        let finished = world.run_until(MINUTE, |w| w.events.contains(&Event::Finished));
         assert!(finished, "seed {seed}: the tracker stays");
     }
 }
@@ -53,7 +47,7 @@ fn a_pairing_without_loss_takes_few_datagrams() {
     world.run_for(Duration::from_millis(2100));
     let before: usize = world.hosts.iter().map(|host| host.sent).sum();
     let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-    world.run_until(MINUTE, |w| w.events.contains(&p2p_chat::protocol::tracker::Event::Finished));
+    world.run_until(MINUTE, |w| w.events.contains(&Event::Finished));
     assert!(is_ready(&world, alice) && is_ready(&world, bob));
     let after: usize = world.hosts.iter().map(|host| host.sent).sum();
     println!("datagrams from the second registration until the tracker leaves: {}", after - before);
@@ -130,8 +124,7 @@ fn a_tracker_that_comes_late_is_found() {
     let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
     let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
     world.run_for(Duration::from_secs(30));
-    let silent =
-        Event::Registration(registration::Event::TrackerSilent("198.51.100.1:55555".parse().unwrap()));
+    let silent = Event::TrackerSilent { tracker: "198.51.100.1:55555".parse().unwrap(), alone: true };
     assert_eq!(world.hosts[alice].events.iter().filter(|(_, event)| *event == silent).count(), 1);
     world.add_tracker(2, false);
     assert!(world.run_until(Duration::from_secs(2), |w| is_ready(w, alice) && is_ready(w, bob)));

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use p2p_chat::protocol::link;
-use p2p_chat::protocol::peer::Event;
+use p2p_chat::protocol::event::Event;
 
 use crate::meeting::is_ready;
 use crate::network::{Mapping, Realm, Weather, World};
@@ -93,9 +92,7 @@ fn every_pair_of_routers_meets_where_it_can_and_is_told_where_it_cannot() {
 
 fn is_explained(world: &World, host: usize) -> bool {
     world.hosts[host].events.iter().any(|(_, event)| match event {
-        Event::Link { event: link::Event::Unreachable(failure), .. } => {
-            !failure.tried.is_empty() && failure.ours.is_some()
-        }
+        Event::Unreachable(_, failure) => !failure.tried.is_empty() && failure.ours.is_some(),
         _ => false,
     })
 }
@@ -111,7 +108,7 @@ fn two_behind_one_router_meet_by_their_private_addresses() {
             let bob = world.add_peer(home, "192.168.1.6:50001", "bob");
             let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
             assert!(met, "{mapping:?}, seed {seed}");
-            let endpoint = world.peer(alice).links().next().unwrap().endpoint().unwrap();
+            let endpoint = world.peer(alice).links().next().unwrap().path.endpoint.unwrap();
             assert_eq!(endpoint, world.hosts[bob].endpoint, "{mapping:?}, seed {seed}");
         }
     }
@@ -186,7 +183,7 @@ fn a_peer_that_changes_its_address_keeps_its_conversation() {
             let all = world.run_until(Duration::from_secs(15), |w| w.hosts[listener].lines.len() == 20);
             assert!(all, "seed {seed}: {} lines arrived", world.hosts[listener].lines.len());
             world.run_for(Duration::from_secs(8)); // a keepalive at the latest moves the link
-            let path = world.peer(bob).links().next().unwrap().endpoint();
+            let path = world.peer(bob).links().next().unwrap().path.endpoint;
             assert_eq!(path, Some(world.hosts[alice].endpoint), "seed {seed}, mover speaks: {mover_speaks}");
         }
     }

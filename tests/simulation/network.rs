@@ -8,12 +8,12 @@ use std::hash::RandomState;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use p2p_chat::io::socket::Dice;
-use p2p_chat::protocol::datagram::Transmit;
+use p2p_chat::io::harm::Dice;
+use p2p_chat::protocol::event::Event;
 use p2p_chat::protocol::field::Id;
-use p2p_chat::protocol::link;
-use p2p_chat::protocol::peer::{Event, Meeting, Peer, Settings};
-use p2p_chat::protocol::tracker::{self, Tracker};
+use p2p_chat::protocol::output::Transmit;
+use p2p_chat::protocol::peer::{Meeting, Peer, Settings};
+use p2p_chat::protocol::tracker::Tracker;
 
 pub const TRACKER: &str = "198.51.100.1:55555";
 
@@ -95,7 +95,7 @@ pub struct World {
     in_flight: BTreeMap<(Instant, u64), Flight>,
     count: u64,
     pub lost: usize,
-    pub events: Vec<tracker::Event>,
+    pub events: Vec<Event>,
     ids: u64,
 }
 
@@ -259,9 +259,7 @@ impl World {
         for event in events {
             match event {
                 Event::FreshSocket => self.renew_socket(host),
-                Event::Link { id, event: link::Event::Line(line), .. } => {
-                    self.hosts[host].lines.push((id, line))
-                }
+                Event::Line(who, line) => self.hosts[host].lines.push((who.id, line)),
                 _ => {
                     let elapsed = self.elapsed();
                     self.hosts[host].events.push((elapsed, event));

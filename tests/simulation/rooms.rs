@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use p2p_chat::protocol::event::Event;
 use p2p_chat::protocol::field::Id;
-use p2p_chat::protocol::link;
-use p2p_chat::protocol::peer::{Event, Meeting};
+use p2p_chat::protocol::peer::Meeting;
 
 use crate::meeting::is_ready;
 use crate::network::{TRACKER, Weather, World};
@@ -29,7 +29,7 @@ fn heard_by(world: &World, host: usize) -> BTreeMap<Id, Vec<usize>> {
 #[test]
 fn everyone_in_a_room_hears_everyone_else_exactly_once() {
     for seed in 0..500 {
-        let mut dice = p2p_chat::io::socket::Dice(seed);
+        let mut dice = p2p_chat::io::harm::Dice(seed);
         let size = 2 + (dice.roll() % 15) as usize;
         let weather = Weather {
             loss: (dice.roll() % 30) as u8,
@@ -71,7 +71,7 @@ fn everyone_in_a_room_hears_everyone_else_exactly_once() {
 #[test]
 fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
     for seed in 0..500 {
-        let mut dice = p2p_chat::io::socket::Dice(seed);
+        let mut dice = p2p_chat::io::harm::Dice(seed);
         let mut world = World::new(seed, Weather { loss: (dice.roll() % 20) as u8, ..Weather::FAIR });
         world.add_tracker(9, true);
         let stayers: Vec<usize> =
@@ -104,8 +104,12 @@ fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
             world.run_for(Duration::from_millis(dice.roll() % 3000));
         }
         let others = |world: &World, host: usize| {
-            let ids: Vec<Id> =
-                world.peer(host).links().filter(|l| l.name().as_str() == "stayer").map(|l| l.id()).collect();
+            let ids: Vec<Id> = world
+                .peer(host)
+                .links()
+                .filter(|l| l.who.name.as_str() == "stayer")
+                .map(|l| l.who.id)
+                .collect();
             ids
         };
         let everything: Vec<usize> = (0..said).collect();
@@ -194,7 +198,7 @@ fn a_line_to_one_peer_is_heard_by_no_other() {
     assert_eq!(heard.collect::<Vec<_>>(), [0, 1, 0]);
     // Two of one name are told apart by their ids.
     assert!(world.peer(peers[2]).find("p1").is_err());
-    let id = world.peer(peers[2]).links().next().unwrap().id();
+    let id = world.peer(peers[2]).links().next().unwrap().who.id;
     assert_eq!(world.peer(peers[2]).find(&id.to_string()), Ok(id));
 }
 
@@ -206,9 +210,7 @@ fn joins_and_leaves_are_told() {
     let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
     assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)));
     world.act(bob, |peer, now| peer.leave(now));
-    let left = |w: &World| {
-        w.hosts[alice].events.iter().any(|(_, e)| matches!(e, Event::Link { event: link::Event::Left, .. }))
-    };
+    let left = |w: &World| w.hosts[alice].events.iter().any(|(_, e)| matches!(e, Event::Left(_)));
     assert!(world.run_until(MINUTE, left));
     world.run_for(Duration::from_secs(5));
     assert_eq!(world.hosts[alice].outcome, None, "others may still come");

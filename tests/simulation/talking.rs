@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use p2p_chat::protocol::link;
-use p2p_chat::protocol::peer::Event;
+use p2p_chat::protocol::event::Event;
 
 use crate::meeting::is_ready;
 use crate::network::{Weather, World};
@@ -26,9 +25,10 @@ fn lines(world: &World, host: usize) -> Vec<&str> {
 }
 
 fn is_told(world: &World, host: usize) -> bool {
-    world.hosts[host].events.iter().any(|(_, event)| {
-        matches!(event, Event::Link { event: link::Event::Gone(_) | link::Event::Unacknowledged(_), .. })
-    })
+    world.hosts[host]
+        .events
+        .iter()
+        .any(|(_, event)| matches!(event, Event::Gone(..) | Event::Unacknowledged(..)))
 }
 
 /// Says all lines, each as soon as there is room, then ends; goes on until both are over.
@@ -59,7 +59,7 @@ fn numbered(name: &str, count: usize) -> Vec<String> {
 #[test]
 fn every_line_arrives_once_and_in_order_whatever_the_network_does() {
     for seed in 0..2000 {
-        let mut dice = p2p_chat::io::socket::Dice(seed ^ 0x5eed);
+        let mut dice = p2p_chat::io::harm::Dice(seed ^ 0x5eed);
         let weather = Weather {
             loss: (dice.roll() % 51) as u8,
             duplicate: (dice.roll() % 30) as u8,
@@ -151,7 +151,7 @@ fn without_loss_nothing_is_sent_again_and_with_loss_little_more_than_was_lost() 
 }
 
 fn retransmissions(world: &World, host: usize) -> u64 {
-    world.peer(host).links().map(|link| link.sender().retransmissions()).sum()
+    world.peer(host).links().map(|link| link.sender.retransmissions).sum()
 }
 
 #[test]
@@ -164,8 +164,8 @@ fn a_full_window_never_exceeds_its_bounds() {
                 world.run_for(Duration::from_millis(1));
             }
             world.act(alice, |peer, now| peer.say(&line, now));
-            let (datagrams, bytes, span) = world.peer(alice).links().next().unwrap().sender().under_way();
-            assert!(datagrams <= 64 && bytes <= 64 * 1200 && span <= 1024, "{datagrams} {bytes} {span}");
+            let (datagrams, span) = world.peer(alice).links().next().unwrap().sender.under_way();
+            assert!(datagrams <= 64 && span <= 1024, "{datagrams} {span}");
         }
         assert!(world.run_until(MINUTE * 5, |w| w.hosts[bob].lines.len() == 20_000));
     }
@@ -218,8 +218,8 @@ fn quit_is_told_to_the_other_and_ends_a_pair() {
 #[test]
 fn a_stranger_can_say_acknowledge_and_end_nothing() {
     let (mut world, alice, bob) = couple(1, Weather::FAIR);
-    let alices_id = world.peer(bob).links().next().unwrap().id();
-    let bobs_id = world.peer(alice).links().next().unwrap().id();
+    let alices_id = world.peer(bob).links().next().unwrap().who.id;
+    let bobs_id = world.peer(alice).links().next().unwrap().who.id;
     let bobs_endpoint = world.hosts[bob].endpoint;
     world.act(alice, |peer, now| peer.say("one", now));
     let wrong = "00000000000000aa";
@@ -256,8 +256,8 @@ fn a_stranger_can_say_acknowledge_and_end_nothing() {
 #[test]
 fn parts_without_end_close_the_link() {
     let (mut world, alice, bob) = couple(1, Weather::FAIR);
-    let alices_id = world.peer(bob).links().next().unwrap().id();
-    let bobs_id = world.peer(alice).links().next().unwrap().id();
+    let alices_id = world.peer(bob).links().next().unwrap().who.id;
+    let bobs_id = world.peer(alice).links().next().unwrap().who.id;
     let bobs_endpoint = world.hosts[bob].endpoint;
     for sequence in 1..100 {
         if world.hosts[alice].outcome.is_some() {
@@ -276,8 +276,8 @@ fn parts_without_end_close_the_link() {
 fn a_peer_that_talks_nonsense_with_the_right_ids_makes_nobody_panic() {
     for seed in 0..300 {
         let (mut world, alice, bob) = couple(seed, Weather { loss: 10, ..Weather::FAIR });
-        let us = world.peer(bob).links().next().unwrap().id();
-        let them = world.peer(alice).links().next().unwrap().id();
+        let us = world.peer(bob).links().next().unwrap().who.id;
+        let them = world.peer(alice).links().next().unwrap().who.id;
         for _ in 0..200 {
             let number = |world: &mut World| match world.dice.roll() % 4 {
                 0 => world.dice.roll() % 4,

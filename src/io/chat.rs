@@ -1,0 +1,225 @@
+//! What the two threads of a peer share: the machine behind its lock, the socket, and the screen.
+//!
+//! Nothing is printed and nothing is sent while the machine is locked.
+
+use std::error::Error;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{IsTerminal, stdin};
+use std::iter::from_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::arguments::{Arguments, host_and_port};
+use super::socket::{Buffer, Socket, resolve};
+use super::terminal::Terminal;
+use crate::protocol::event::Event;
+use crate::protocol::field::Id;
+use crate::protocol::link::Link;
+use crate::protocol::message::MAX_DATAGRAM;
+use crate::protocol::peer::{Meeting, NotFound, Peer, Settings};
+
+/// The receiver looks at the machine so often at least: the keyboard may have set it a deadline.
+const NAP: Duration = Duration::from_millis(20);
+
+pub struct Chat {
+    peer: Mutex<Peer>,
+    /// Tells the keyboard that somebody is there, or that there may be room for more.
+    changed: Condvar,
+    socket: Socket,
+    pub terminal: Arc<Terminal>,
+    is_at_terminal: bool,
+    /// A line from a pipe could not be said.
+    failed: AtomicBool,
+}
+
+impl Chat {
+    /// Opens the socket, and sets up the machine that talks through it.
+    pub fn open(arguments: &Arguments) -> Result<Self, Box<dyn Error>> {
+        let terminal = Arc::new(Terminal::default());
+        let meeting = arguments.meeting()?;
+        let socket = arguments.open_socket(&meeting, &terminal)?;
+        let private = socket.private_endpoint()?;
+        match meeting {
+            Meeting::Tracker(_) => {}
+            Meeting::Lan => terminal.news("Calling everyone on this network, waiting for peer..."),
+            Meeting::Direct(_) => terminal.news(&format!("Waiting to be called at {private}")),
+        }
+        let id = Id(RandomState::new().hash_one(Instant::now()));
+        let settings = Settings { id, name: arguments.name, room: arguments.room, private, meeting };
+        Ok(Self {
+            peer: Mutex::new(Peer::new(settings, Instant::now())),
+            changed: Condvar::new(),
+            socket,
+            terminal,
+            is_at_terminal: stdin().is_terminal(),
+            failed: AtomicBool::new(false),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Peer> {
+        self.peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the machine do something, then sends what comes of it.
+    fn act<R>(&self, mut peer: MutexGuard<'_, Peer>, action: impl FnOnce(&mut Peer, Instant) -> R) -> R {
+        let result = action(&mut peer, Instant::now());
+        let transmits: Vec<_> = from_fn(|| peer.poll_transmit()).collect();
+        drop(peer);
+        transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
+        result
+    }
+}
+
+/// What the receiver thread does.
+impl Chat {
+    /// Receives and prints until the conversation is over; tells whether it ended well.
+    pub fn receive_and_print(&self) -> std::io::Result<bool> {
+        let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
+        let mut arrival = None;
+        loop {
+            let (events, deadline, outcome) = self.act(self.lock(), |peer, now| {
+                match arrival {
+                    Some((source, length)) => peer.handle_datagram(source, &buffer[..length], now),
+                    None => peer.handle_timeout(now),
+                }
+                let events: Vec<Event> = from_fn(|| peer.poll_event()).collect();
+                (events, peer.poll_timeout(), peer.outcome())
+            });
+            self.changed.notify_one();
+            self.print(&events);
+            if let Some(ended_well) = outcome {
+                return Ok(ended_well && !self.failed.load(Ordering::Relaxed));
+            }
+            let nap = Instant::now() + NAP;
+            arrival = self.socket.receive(&mut buffer, Some(deadline.map_or(nap, |when| when.min(nap))))?;
+        }
+    }
+
+    /// Chat goes to stdout, many lines at once; all else is news.
+    fn print(&self, events: &[Event]) {
+        let is_line = |event: &Event| matches!(event, Event::Line(..));
+        for events in events.chunk_by(|one, other| is_line(one) && is_line(other)) {
+            match &events[0] {
+                Event::Line(..) => {
+                    let lines: Vec<String> = events.iter().map(ToString::to_string).collect();
+                    if self.terminal.chat(&lines.join("\n")).is_err() {
+                        self.leave(); // stdout is closed: that ends any Unix tool, quietly
+                    }
+                }
+                Event::FreshSocket => {
+                    if let Ok(private) = self.socket.replace().and_then(|()| self.socket.private_endpoint()) {
+                        self.act(self.lock(), |peer, now| peer.handle_fresh_socket(private, now));
+                    }
+                }
+                event => self.terminal.news(&event.to_string()),
+            }
+            if let Event::Reached { .. } = events[0] {
+                self.terminal.first_prompt();
+            }
+        }
+    }
+}
+
+/// What the main thread does: a method for everything that can be typed.
+impl Chat {
+    pub fn say(&self, line: &str) {
+        if let Some(peer) = self.wait_until_may_say() {
+            self.act(peer, |peer, now| peer.say(line, now));
+        }
+    }
+
+    pub fn say_to(&self, who: &str, line: &str) {
+        let Some(peer) = self.wait_until_may_say() else { return };
+        match peer.find(who) {
+            Ok(id) => {
+                self.act(peer, |peer, now| peer.say_to(id, line, now));
+                if self.is_at_terminal {
+                    self.terminal.news(&format!("(to {who} only)"));
+                }
+            }
+            Err(NotFound::Unknown) if !self.is_at_terminal => {
+                self.act(peer, |peer, now| peer.say(line, now));
+            }
+            Err(NotFound::Unknown) => {
+                drop(peer);
+                self.terminal.news(&format!("nobody here is called {who}: /peers lists who is"));
+            }
+            Err(NotFound::Ambiguous(ids)) => {
+                drop(peer);
+                let ids: Vec<String> = ids.iter().map(|id| format!("@{id}")).collect();
+                self.fail(&format!("several are called {who}, not said: write {}", ids.join(" or ")));
+            }
+        }
+    }
+
+    /// In a pipe anything may begin with a slash.
+    pub fn say_unknown(&self, line: &str) {
+        if self.is_at_terminal {
+            self.terminal.news("no such command: /help lists them; a space before the slash makes it text");
+        } else {
+            self.say(line);
+        }
+    }
+
+    pub fn connect(&self, endpoint: &str) {
+        let is_ipv6 = self.socket.local_addr().is_ok_and(|own| own.is_ipv6());
+        match host_and_port(endpoint).and_then(|endpoint| resolve(&endpoint, is_ipv6)) {
+            Err(error) => self.terminal.news(&format!("/connect: {error}")),
+            Ok(endpoint) => {
+                if !self.act(self.lock(), |peer, now| peer.connect(endpoint, now)) {
+                    self.terminal.news("/connect works with --direct and --lan; here a tracker introduces");
+                }
+            }
+        }
+    }
+
+    pub fn show_peers(&self) {
+        let peers: Vec<String> = self.lock().links().map(describe).collect();
+        let peers = if peers.is_empty() { "nobody is here yet".to_owned() } else { peers.join("\n") };
+        self.terminal.news(&peers);
+    }
+
+    /// The input has ended: a person leaves with it, and behind a pipe one still listens.
+    pub fn end(&self) {
+        self.act(self.lock(), if self.is_at_terminal { Peer::leave } else { Peer::end });
+    }
+
+    pub fn leave(&self) {
+        self.act(self.lock(), Peer::leave);
+    }
+
+    /// A line was not said. At a terminal a person sees that and says it again.
+    pub fn fail(&self, text: &str) {
+        self.failed.fetch_or(!self.is_at_terminal, Ordering::Relaxed);
+        self.terminal.news(&format!("error: {text}"));
+    }
+
+    /// Waits until a line can be said. At a terminal nobody waits for company: `None`, and a word.
+    fn wait_until_may_say(&self) -> Option<MutexGuard<'_, Peer>> {
+        let peer = self.lock();
+        if self.is_at_terminal && !peer.has_company() {
+            drop(peer);
+            self.terminal.news("nobody is here yet: not said");
+            return None;
+        }
+        let must_wait = |peer: &mut Peer| peer.is_full() || !self.is_at_terminal && !peer.has_company();
+        Some(self.changed.wait_while(peer, must_wait).unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A line of `/peers`.
+fn describe(link: &Link) -> String {
+    let endpoint = link.path.endpoint.map_or("being reached".to_owned(), |endpoint| endpoint.to_string());
+    let round_trip = link.sender.round_trip.smoothed;
+    let round_trip = round_trip.map_or("-".to_owned(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
+    let silent = link
+        .path
+        .last_heard
+        .map_or("never heard".to_owned(), |when| format!("silent for {:.1} s", when.elapsed().as_secs_f64()));
+    let (who, unacknowledged) = (link.who, link.sender.unacknowledged());
+    format!(
+        "{who}  {}  {endpoint}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}",
+        who.id
+    )
+}

@@ -1,0 +1,55 @@
+//! Harm on purpose: datagrams that are lost, doubled or reordered, to see what happens.
+
+use crate::protocol::output::Transmit;
+
+/// Percent of the datagrams that are sent.
+#[derive(Debug, Default)]
+pub struct Harm {
+    pub loss: u8,
+    pub duplicate: u8,
+    pub reorder: u8,
+    pub dice: Dice,
+    /// Leaves after the next one, or when the socket has been quiet for a while.
+    pub held_back: Option<Transmit>,
+}
+
+impl Harm {
+    /// What leaves when this datagram is to be sent; `Err` where it is lost.
+    pub fn pass(&mut self, transmit: Transmit) -> Result<Vec<Transmit>, Transmit> {
+        let harms = [self.loss, self.duplicate, self.reorder];
+        let [is_lost, is_doubled, is_late] = harms.map(|percent| self.dice.percent(percent));
+        if is_lost {
+            return Err(transmit);
+        }
+        let earlier = self.held_back.take();
+        let mut leaving = vec![transmit];
+        if is_late {
+            self.held_back = leaving.pop();
+        } else if is_doubled {
+            leaving.push(leaving[0].clone());
+        }
+        leaving.extend(earlier);
+        Ok(leaving)
+    }
+}
+
+/// A small random number generator that repeats itself for the same seed: `SplitMix64` (Steele, Lea
+/// and Flood, "Fast splittable pseudorandom number generators", 2014).
+#[derive(Debug, Clone, Default)]
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// Any number.
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// True in so many cases of a hundred.
+    pub fn percent(&mut self, percent: u8) -> bool {
+        self.roll() % 100 < u64::from(percent)
+    }
+}
