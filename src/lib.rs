@@ -1,18 +1,16 @@
 //! Two small programs that teach how peers find and reach each other.
 //!
 //! `tracker` waits for two registrations and swaps the addresses; then each `peer` talks straight
-//! to the other. All of it is four steps:
+//! to the other. To be read in this order:
 //!
-//! | step | question | where |
+//! | | question | file |
 //! | --- | --- | --- |
-//! | Meet | who is out there, and at what address? | [`tracker`], [`room`], [`registration`], [`calls`] |
-//! | Reach | does a datagram get through, both ways? | [`path`] |
-//! | Talk | did you get it, once, in order? | [`delivery`], [`sender`], [`congestion`] |
-//! | Part | are you still there? | [`link`] |
-//!
-//! Read [`protocol::message`] first: it is the whole wire on one page. Then follow the four steps,
-//! and [`protocol::peer`], which joins them. `src/bin/` and [`io`] come last: they are the thin
-//! shell between all that and the world.
+//! | Words | what is on the wire? what happens? | `message.rs` (and `field.rs`), `event.rs`, `output.rs` |
+//! | Meet | who is out there, and at what address? | `tracker.rs`, `room.rs`, `registration.rs`, `calls.rs` |
+//! | Reach | does a datagram get through, both ways? | `path.rs` |
+//! | Talk | did you get it, once, in order? | `delivery.rs`, `sender.rs`, `congestion.rs` |
+//! | Part | are you still there? | `link.rs` |
+//! | All of it | how is it joined, and run by two threads? | `peer.rs`, `io/chat.rs`, `bin/peer.rs` |
 //!
 //! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no
 //! thread, no printing. Time comes in as an argument, datagrams go in and come out as values, and
@@ -27,18 +25,8 @@
 //! poll_timeout() -> Option<Instant>          when to call handle_timeout
 //! ```
 //!
-//! After each call of the first two, poll the transmits and the events until there are none, and
-//! ask anew for the timeout.
-//!
-//! [`tracker`]: protocol::tracker
-//! [`room`]: protocol::room
-//! [`registration`]: protocol::registration
-//! [`calls`]: protocol::calls
-//! [`path`]: protocol::path
-//! [`delivery`]: protocol::delivery
-//! [`sender`]: protocol::sender
-//! [`congestion`]: protocol::congestion
-//! [`link`]: protocol::link
+//! Inside, every part has a `run(&mut self, out: &mut Output)`: it does what has become due, and
+//! [`protocol::Output::is_due`] notes when to come again for what has not.
 
 /// The protocol: pure machines, without sockets, clocks or threads.
 pub mod protocol {
@@ -56,6 +44,11 @@ pub mod protocol {
     pub mod room;
     pub mod sender;
     pub mod tracker;
+
+    pub use event::{Event, Failure};
+    pub use field::{Cookie, Id, Malformed, Name};
+    pub use message::{Body, Introduction, MAX_DATAGRAM, Message, Who, read_datagram};
+    pub use output::{Output, Transmit};
 }
 
 /// Everything that touches the world.

@@ -13,14 +13,12 @@ use std::time::{Duration, Instant};
 use super::arguments::{Arguments, host_and_port};
 use super::socket::{Buffer, Socket, resolve};
 use super::terminal::Terminal;
-use crate::protocol::event::Event;
-use crate::protocol::field::Id;
 use crate::protocol::link::Link;
-use crate::protocol::message::MAX_DATAGRAM;
 use crate::protocol::peer::{Meeting, NotFound, Peer, Settings};
+use crate::protocol::{Event, Id, MAX_DATAGRAM, Who};
 
 /// The receiver looks at the machine so often at least: the keyboard may have set it a deadline.
-const NAP: Duration = Duration::from_millis(20);
+const NAP: Duration = Duration::from_millis(100);
 
 pub struct Chat {
     peer: Mutex<Peer>,
@@ -45,8 +43,8 @@ impl Chat {
             Meeting::Lan => terminal.news("Calling everyone on this network, waiting for peer..."),
             Meeting::Direct(_) => terminal.news(&format!("Waiting to be called at {private}")),
         }
-        let id = Id(RandomState::new().hash_one(Instant::now()));
-        let settings = Settings { id, name: arguments.name, room: arguments.room, private, meeting };
+        let us = Who { id: Id(RandomState::new().hash_one(Instant::now())), name: arguments.name };
+        let settings = Settings { us, room: arguments.room, private, meeting };
         Ok(Self {
             peer: Mutex::new(Peer::new(settings, Instant::now())),
             changed: Condvar::new(),

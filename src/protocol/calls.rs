@@ -11,11 +11,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::event::{Event, Who};
-use super::field::{Id, Name};
-use super::message::Message;
-use super::output::Output;
-
+use super::{Event, Id, Message, Name, Output, Who};
 /// The ports that peers on one machine share out among themselves, and that a LAN is called on.
 pub const PORTS: std::ops::RangeInclusive<u16> = 50001..=50010;
 
@@ -52,7 +48,7 @@ struct Call {
 impl Calls {
     /// Calls for `room` in the name of `us`: these endpoints, and on a LAN everyone near.
     pub fn new(us: Who, room: Name, is_lan: bool, endpoints: &[SocketAddr], now: Instant) -> Self {
-        let call = Message::Ping { to: room, from: us.id, name: us.name };
+        let call = Message::Ping { to: room, from: us };
         let next_lan_call = is_lan.then_some(now);
         let mut calls = Self { call, calls: Vec::new(), next_lan_call, strangers: VecDeque::new() };
         endpoints.iter().for_each(|endpoint| calls.add(*endpoint, now));

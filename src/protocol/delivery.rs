@@ -12,9 +12,7 @@
 use std::collections::BTreeMap;
 use std::mem::take;
 
-use super::field::Id;
-use super::message::{Body, MAX_DATAGRAM, Message};
-
+use super::{Body, Id, MAX_DATAGRAM, Message};
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 64 * 1024;
 
@@ -49,7 +47,7 @@ impl Receiver {
     }
 
     /// Hands out what comes next, if it has arrived.
-    pub fn next(&mut self) -> Option<Received> {
+    pub fn deliver(&mut self) -> Option<Received> {
         loop {
             let body = self.held.remove(&(self.delivered + 1))?;
             self.delivered += 1;
@@ -93,7 +91,7 @@ mod tests {
 
     fn receive(receiver: &mut Receiver, sequence: u64, body: Body) -> Vec<Received> {
         receiver.handle(sequence, body);
-        std::iter::from_fn(|| receiver.next()).collect()
+        std::iter::from_fn(|| receiver.deliver()).collect()
     }
 
     fn say(text: &str) -> Body {

@@ -3,15 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::field::{Id, Name};
 use super::path::{ATTEMPTS, is_local};
-
-/// Whom it is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Who {
-    pub id: Id,
-    pub name: Name,
-}
+use super::{Name, Who};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -54,12 +47,6 @@ pub struct Failure {
     /// Our own address, as we see it and as the tracker does.
     pub ours: Option<(SocketAddr, SocketAddr)>,
     pub unacknowledged: usize,
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.name.fmt(f)
-    }
 }
 
 impl fmt::Display for Event {

@@ -13,11 +13,9 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::delivery::{Received, Receiver};
-use super::event::{Event, Who};
-use super::message::Body;
-use super::output::Output;
 use super::path::{ATTEMPTS, Path};
 use super::sender::Sender;
+use super::{Body, Event, Output, Who};
 
 /// After so long a silence, or without any acknowledgement of what was sent, the peer is gone.
 const GONE: Duration = Duration::from_secs(20);
@@ -117,7 +115,7 @@ impl Link {
             *until = out.now + LINGER;
         }
         self.receiver.handle(sequence, body);
-        while let Some(received) = self.receiver.next() {
+        while let Some(received) = self.receiver.deliver() {
             self.deliver(received, out);
         }
     }

@@ -23,7 +23,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::field::{Cookie, Fields, Id, Malformed, Name};
+use super::field::Fields;
+use super::{Cookie, Id, Malformed, Name};
 
 /// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the
 /// headers take 48 of them.
@@ -44,12 +45,25 @@ pub enum Message {
     Met { cookie: Cookie, id: Id, other: Id },
     Leave { cookie: Cookie, id: Id },
     // `to` is an id, or a room where peers meet without a tracker.
-    Ping { to: Name, from: Id, name: Name },
-    Pong { to: Id, from: Id, name: Name },
+    Ping { to: Name, from: Who },
+    Pong { to: Id, from: Who },
     // SAY, PART, END or BYE: all that is delivered once and in order.
     Numbered { to: Id, from: Id, sequence: u64, body: Body },
     // All before `next` has arrived, and these ranges, in ascending order.
     Ack { to: Id, from: Id, next: u64, ranges: Vec<RangeInclusive<u64>> },
+}
+
+/// A peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who {
+    pub id: Id,
+    pub name: Name,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)
+    }
 }
 
 /// Who is there, and where: as the tracker sees them, and as they see themselves.
@@ -88,8 +102,8 @@ impl fmt::Display for Message {
             Self::Full { text } => write!(f, "FULL {text}"),
             Self::Met { cookie, id, other } => write!(f, "MET {cookie} {id} {other}"),
             Self::Leave { cookie, id } => write!(f, "LEAVE {cookie} {id}"),
-            Self::Ping { to, from, name } => write!(f, "PING {to} {from} {name}"),
-            Self::Pong { to, from, name } => write!(f, "PONG {to} {from} {name}"),
+            Self::Ping { to, from } => write!(f, "PING {to} {} {}", from.id, from.name),
+            Self::Pong { to, from } => write!(f, "PONG {to} {} {}", from.id, from.name),
             Self::Numbered { to, from, sequence, body } => match body {
                 Body::Say(text) => write!(f, "SAY {to} {from} {sequence} {text}"),
                 Body::Part(text) => write!(f, "PART {to} {from} {sequence} {text}"),
@@ -137,8 +151,8 @@ impl FromStr for Message {
                 Self::Met { cookie: f.get("cookie")?, id: f.get("id")?, other: f.get("id of the other")? }
             }
             "LEAVE" => Self::Leave { cookie: f.get("cookie")?, id: f.get("id")? },
-            "PING" => Self::Ping { to: f.get("to")?, from: f.get("from")?, name: f.get("name")? },
-            "PONG" => Self::Pong { to: f.get("to")?, from: f.get("from")?, name: f.get("name")? },
+            "PING" => Self::Ping { to: f.get("to")?, from: Who { id: f.get("from")?, name: f.get("name")? } },
+            "PONG" => Self::Pong { to: f.get("to")?, from: Who { id: f.get("from")?, name: f.get("name")? } },
             verb @ ("SAY" | "PART" | "END" | "BYE") => {
                 let (to, from, sequence) = (f.get("to")?, f.get("from")?, f.number("sequence")?);
                 let body = match verb {

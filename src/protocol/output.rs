@@ -7,9 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::event::Event;
-use super::message::{MAX_DATAGRAM, Message};
-
+use super::{Event, MAX_DATAGRAM, Message};
 /// A datagram to be sent: one line of text or several, each ended by `\n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {

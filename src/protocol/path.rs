@@ -16,11 +16,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::event::Who;
-use super::field::Id;
-use super::message::Message;
-use super::output::Output;
-
+use super::{Id, Message, Output, Who};
 /// Between two rounds of pings to all candidates.
 const PING_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -64,8 +60,8 @@ pub struct Path {
     /// When they were last heard, from anywhere and from `endpoint`.
     pub last_heard: Option<Instant>,
     last_heard_there: Instant,
-    /// When each address was first pinged since it last answered.
-    pings: Vec<(SocketAddr, Instant)>,
+    /// Since when a PING is unanswered.
+    pinged: Option<Instant>,
     /// Every address that was pinged in order to reach them.
     pub tried: BTreeSet<SocketAddr>,
 }
@@ -92,7 +88,7 @@ impl Path {
             next_ping: now + PING_INTERVAL,
             last_heard: None,
             last_heard_there: now,
-            pings: Vec::new(),
+            pinged: None,
             tried: BTreeSet::new(),
         }
     }
@@ -114,7 +110,7 @@ impl Path {
     /// Takes in a PING: it proves nothing, but shows where its sender can be reached. One that
     /// called for the whole room is no sign that a path has moved.
     pub fn handle_ping(&mut self, source: SocketAddr, is_for_us: bool, out: &mut Output) {
-        out.send(source, &Message::Pong { to: self.them, from: self.us.id, name: self.us.name });
+        out.send(source, &Message::Pong { to: self.them, from: self.us });
         if self.endpoint.is_some() {
             self.note_heard(source, is_for_us, out.now);
         } else {
@@ -130,8 +126,7 @@ impl Path {
             (self.endpoint, self.moving) = (Some(source), None);
         }
         self.note_heard(source, false, now);
-        let index = self.pings.iter().position(|(endpoint, _)| *endpoint == source)?;
-        Some(now - self.pings.swap_remove(index).1)
+        self.pinged.take().map(|pinged| now - pinged)
     }
 
     /// They have heard us, and we hear them from `source`: they are reached. A message of their own
@@ -161,7 +156,6 @@ impl Path {
         if self.endpoint.is_none() {
             (self.attempt_ends, self.next_ping) = (now + ATTEMPT, now + PING_INTERVAL);
             self.candidates.clear();
-            self.pings.clear();
         }
     }
 
@@ -206,12 +200,8 @@ impl Path {
         if self.endpoint.is_none() && self.tried.len() < MAX_CANDIDATES * ATTEMPTS as usize {
             self.tried.insert(destination);
         }
-        if self.pings.iter().all(|(endpoint, _)| *endpoint != destination) {
-            self.pings.truncate(MAX_CANDIDATES);
-            self.pings.push((destination, out.now));
-        }
-        let Who { id: from, name } = self.us;
-        out.send(destination, &Message::Ping { to: self.them.into(), from, name });
+        self.pinged.get_or_insert(out.now);
+        out.send(destination, &Message::Ping { to: self.them.into(), from: self.us });
     }
 }
 

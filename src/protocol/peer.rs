@@ -13,12 +13,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::calls::Calls;
-use super::event::{Event, Failure, Who};
-use super::field::{Id, Name};
 use super::link::{LAST_WORDS, Link, Stage as LinkStage};
-use super::message::{Message, read_datagram};
-use super::output::{Output, Transmit};
 use super::registration::Registration;
+use super::{Event, Failure, Id, Message, Name, Output, Transmit, Who, read_datagram};
 
 /// Links at most.
 const MAX_LINKS: usize = 64;
@@ -29,8 +26,7 @@ const MAX_DEPARTED: usize = 256;
 /// Who this peer is, and how it meets others.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub id: Id,
-    pub name: Name,
+    pub us: Who,
     pub room: Name,
     /// This peer's own address, as others on its network see it.
     pub private: SocketAddr,
@@ -88,8 +84,7 @@ enum Stage {
 
 impl Peer {
     pub fn new(settings: Settings, now: Instant) -> Self {
-        let Settings { id, name, room, private, meeting } = settings;
-        let us = Who { id, name };
+        let Settings { us, room, private, meeting } = settings;
         let meet = match meeting {
             Meeting::Tracker(tracker) => {
                 Meet::Registration(Registration::new(tracker, us, room, private, now))
@@ -231,20 +226,20 @@ impl Peer {
 
     fn handle_message(&mut self, source: SocketAddr, message: Message) {
         match message {
-            Message::Ping { to, from, name } if from != self.us.id => {
+            Message::Ping { to, from } if from.id != self.us.id => {
                 let is_for_us = to == Name::from(self.us.id);
-                match self.links.get_mut(&from) {
+                match self.links.get_mut(&from.id) {
                     _ if !is_for_us && to != self.room => {}
                     Some(link) => link.path.handle_ping(source, is_for_us, &mut self.out),
-                    None => self.answer_stranger(source, Who { id: from, name }),
+                    None => self.answer_stranger(source, from),
                 }
             }
-            Message::Pong { to, from, name } if to == self.us.id => {
+            Message::Pong { to, from } if to == self.us.id => {
                 if let Meet::Calls(calls) = &mut self.meet {
                     calls.answered(source);
-                    self.add_link(Who { id: from, name }, source); // it has heard us
+                    self.add_link(from, source); // it has heard us
                 }
-                self.on_link(from, source, |link, out| link.handle_pong(source, out.now));
+                self.on_link(from.id, source, |link, out| link.handle_pong(source, out.now));
             }
             Message::Numbered { to, from, sequence, body } if to == self.us.id => {
                 self.on_link(from, source, |link, out| link.handle_numbered(source, sequence, body, out));
@@ -278,9 +273,8 @@ impl Peer {
             && !self.departed.contains(&who.id)
         {
             calls.remember(who);
-            let Who { id: from, name } = self.us;
-            self.out.send(source, &Message::Pong { to: who.id, from, name });
-            self.out.send(source, &Message::Ping { to: who.id.into(), from, name });
+            self.out.send(source, &Message::Pong { to: who.id, from: self.us });
+            self.out.send(source, &Message::Ping { to: who.id.into(), from: self.us });
         }
     }
 
@@ -332,39 +326,39 @@ impl Peer {
             attempt_failed |= link.run(&mut self.out);
         }
         self.bury();
-        let has_met_all = self.has_met_all();
         let all_reached = self.links.values().all(|link| link.path.endpoint.is_some());
-        let has_company = self.has_company();
-        let takes_part = self.takes_part();
+        let is_active = self.takes_part() && !(all_reached && self.has_met_all());
+        let is_alone = !self.has_company();
         match &mut self.meet {
             Meet::Calls(calls) => calls.run(&mut self.out),
             Meet::Registration(registration) => {
-                if attempt_failed && !has_company {
+                // Once everyone is reached or given up, there is nothing more to be had from the tracker.
+                registration.set_active(is_active, now);
+                registration.run(&mut self.out);
+                if attempt_failed && is_alone {
                     self.out.tell(Event::FreshSocket);
                 }
-                // There is nothing more to be had from the tracker once everyone is reached or given up.
-                registration.set_active(takes_part && !(has_met_all && all_reached), now);
-                registration.run(&mut self.out);
             }
         }
-        self.finish(has_met_all);
+        if self.is_over() {
+            self.finish();
+        }
     }
 
-    /// Lets go of the links that have ended, and remembers their ids.
+    /// Lets go of the links that are over, and remembers their ids.
     fn bury(&mut self) {
         let is_pair = self.complete().map_or(self.met == 1, |size| size == 2);
         for (id, link) in self.links.extract_if(.., |_, link| link.is_over()) {
+            let unacknowledged = link.sender.unacknowledged();
             if link.stage == LinkStage::Unreachable {
                 let ours = match &self.meet {
                     Meet::Registration(registration) => registration.addresses(),
                     Meet::Calls(_) => None,
                 };
                 let (tried, public) = (link.path.tried.into_iter().collect(), link.path.public);
-                let unacknowledged = link.sender.unacknowledged();
-                let failure = Failure { tried, public, ours, unacknowledged };
-                self.out.tell(Event::Unreachable(link.who, failure));
+                self.out.tell(Event::Unreachable(link.who, Failure { tried, public, ours, unacknowledged }));
             }
-            self.failed |= link.stage == LinkStage::Gone && is_pair || link.sender.unacknowledged() > 0;
+            self.failed |= link.stage == LinkStage::Gone && is_pair || unacknowledged > 0;
             self.departed.push_back(id);
         }
         while self.departed.len() > MAX_DEPARTED {
@@ -384,29 +378,25 @@ impl Peer {
         self.complete().is_some_and(|size| (self.links.len() + self.departed.len()) as u64 + 1 >= size)
     }
 
-    fn finish(&mut self, has_met_all: bool) {
-        let nobody_else_comes = has_met_all && self.links.is_empty();
+    fn is_over(&mut self) -> bool {
+        let nobody_else_comes = self.has_met_all() && self.links.is_empty();
         let is_closed = |link: &Link| link.stage == LinkStage::Closed;
         let mut links = self.links.values();
-        let is_over = match self.stage {
+        match self.stage {
             Stage::Talking => nobody_else_comes,
             Stage::Ended => nobody_else_comes || self.reached && links.all(is_closed),
             Stage::Leaving { until } => {
                 links.all(|link| is_closed(link) || link.path.endpoint.is_none()) || self.out.is_due(until)
             }
             Stage::Over => false,
-        };
-        if !is_over {
-            return;
         }
+    }
+
+    fn finish(&mut self) {
         if let Stage::Leaving { .. } = self.stage {
-            // We have waited long enough.
-            for link in self.links.values().filter(|link| !is_closed(link)) {
-                let lines = link.sender.unacknowledged();
-                if lines > 0 {
-                    self.failed = true;
-                    self.out.tell(Event::Unacknowledged(link.who, lines));
-                }
+            for link in self.links.values().filter(|link| link.sender.unacknowledged() > 0) {
+                self.failed = true;
+                self.out.tell(Event::Unacknowledged(link.who, link.sender.unacknowledged()));
             }
         } else {
             self.failed |= !self.reached;

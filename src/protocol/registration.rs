@@ -12,11 +12,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::event::{Event, Who};
-use super::field::{Cookie, Id, Name};
-use super::message::{Introduction, Message};
-use super::output::Output;
-
+use super::{Cookie, Event, Id, Introduction, Message, Name, Output, Who};
 /// Between the first three registrations.
 const EAGER: Duration = Duration::from_millis(250);
 

@@ -3,10 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::field::{Id, Name};
-use super::message::{Introduction, Message};
-use super::output::Output;
-
+use super::{Id, Introduction, Message, Name, Output};
 /// The largest room: everybody in it talks to everybody.
 pub const MAX_ROOM: u8 = 64;
 

@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::congestion::{RoundTrip, Window};
 use super::delivery::MAX_AHEAD;
-use super::field::Id;
-use super::message::{Body, MAX_DATAGRAM, MAX_TEXT, Message};
-use super::output::Output;
+use super::message::MAX_TEXT;
+use super::{Body, Id, MAX_DATAGRAM, Message, Output};
 
 /// A message overtaken by so many datagrams is lost: RFC 9002 section 6.1.1.
 const OVERTAKEN: u64 = 3;

@@ -17,11 +17,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::event::Event;
-use super::field::{Cookie, Id, Name};
-use super::message::{Introduction, Message, read_datagram};
-use super::output::{Output, Transmit};
 use super::room::{MAX_ROOM, MEMORY, Room};
+use super::{Cookie, Event, Id, Introduction, Message, Name, Output, Transmit, read_datagram};
 
 /// The members that a tracker keeps, in all rooms together.
 pub const MAX_MEMBERS: usize = 1_000_000;

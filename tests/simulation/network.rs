@@ -9,11 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use p2p_chat::io::harm::Dice;
-use p2p_chat::protocol::event::Event;
-use p2p_chat::protocol::field::Id;
-use p2p_chat::protocol::output::Transmit;
 use p2p_chat::protocol::peer::{Meeting, Peer, Settings};
 use p2p_chat::protocol::tracker::Tracker;
+use p2p_chat::protocol::{Event, Id, Transmit, Who};
 
 pub const TRACKER: &str = "198.51.100.1:55555";
 
@@ -145,8 +143,7 @@ impl World {
     ) -> usize {
         self.ids += 1;
         let settings = Settings {
-            id: Id(self.ids << 32 | self.dice.roll() >> 40),
-            name: name.parse().unwrap(),
+            us: Who { id: Id(self.ids << 32 | self.dice.roll() >> 40), name: name.parse().unwrap() },
             room: room.parse().unwrap(),
             private: endpoint.parse().unwrap(),
             meeting,
