@@ -15,18 +15,16 @@
 //! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no
 //! thread, no printing. Time comes in as an argument, datagrams go in and come out as values, and
 //! so the same code runs in the programs and in a simulated network with virtual time. What faces
-//! the world, [`protocol::tracker::Tracker`] and [`protocol::peer::Peer`], has five handles:
+//! the world, [`protocol::tracker::Tracker`] and [`protocol::peer::Peer`], takes things in by
 //!
 //! ```text
 //! handle_datagram(source, datagram, now)     something arrived
 //! handle_timeout(now)                        it is time; harmless when early
-//! poll_transmit() -> Option<Transmit>        what to send
-//! poll_event() -> Option<Event>              what the person should learn
-//! poll_timeout() -> Option<Instant>          when to call handle_timeout
 //! ```
 //!
-//! Inside, every part has a `run(&mut self, out: &mut Output)`: it does what has become due, and
-//! [`protocol::Output::is_due`] notes when to come again for what has not.
+//! and what comes of that lies in its `out` ([`protocol::Output`]): datagrams to send, events to
+//! tell, and when to call `handle_timeout`. Inside, every part has a `run(&mut self, out)`: it does
+//! what has become due, and [`protocol::Output::is_due`] notes when to come again for what has not.
 
 /// The protocol: pure machines, without sockets, clocks or threads.
 pub mod protocol {

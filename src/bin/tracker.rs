@@ -63,14 +63,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut tracker = Tracker::new(arguments.peers, arguments.forever, RandomState::new(), Instant::now());
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
     loop {
-        match socket.receive(&mut buffer, tracker.poll_timeout())? {
+        match socket.receive(&mut buffer, tracker.out.wake)? {
             Some((source, length)) => tracker.handle_datagram(source, &buffer[..length], Instant::now()),
             None => tracker.handle_timeout(Instant::now()),
         }
-        while let Some(transmit) = tracker.poll_transmit() {
-            socket.send(transmit);
-        }
-        while let Some(event) = tracker.poll_event() {
+        tracker.out.transmits.drain(..).for_each(|transmit| socket.send(transmit));
+        for event in tracker.out.events.drain(..) {
             match event {
                 Event::Finished => return Ok(()),
                 event => tell(&event.to_string()),

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, stdin};
-use std::iter::from_fn;
+use std::mem::take;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl Chat {
     /// Lets the machine do something, then sends what comes of it.
     fn act<R>(&self, mut peer: MutexGuard<'_, Peer>, action: impl FnOnce(&mut Peer, Instant) -> R) -> R {
         let result = action(&mut peer, Instant::now());
-        let transmits: Vec<_> = from_fn(|| peer.poll_transmit()).collect();
+        let transmits = take(&mut peer.out.transmits);
         drop(peer);
         transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
         result
@@ -81,8 +81,7 @@ impl Chat {
                     Some((source, length)) => peer.handle_datagram(source, &buffer[..length], now),
                     None => peer.handle_timeout(now),
                 }
-                let events: Vec<Event> = from_fn(|| peer.poll_event()).collect();
-                (events, peer.poll_timeout(), peer.outcome())
+                (take(&mut peer.out.events), peer.out.wake, peer.outcome())
             });
             self.changed.notify_one();
             self.print(&events);

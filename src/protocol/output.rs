@@ -3,7 +3,6 @@
 //! Every part of a machine writes into the one `Output` of the whole. Time is in it too: all that
 //! happens in one turn happens at one moment.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -18,15 +17,15 @@ pub struct Transmit {
 #[derive(Debug)]
 pub struct Output {
     pub now: Instant,
-    pub transmits: VecDeque<Transmit>,
-    pub events: VecDeque<Event>,
+    pub transmits: Vec<Transmit>,
+    pub events: Vec<Event>,
     /// When something is due, at the earliest.
     pub wake: Option<Instant>,
 }
 
 impl Output {
     pub fn new(now: Instant) -> Self {
-        Self { now, transmits: VecDeque::new(), events: VecDeque::new(), wake: None }
+        Self { now, transmits: Vec::new(), events: Vec::new(), wake: Some(now) }
     }
 
     /// A new turn begins: whoever still wants to be woken says so again.
@@ -42,7 +41,7 @@ impl Output {
     pub fn send_line(&mut self, destination: SocketAddr, line: &str) {
         match self.open_datagram(destination, line.len()) {
             Some(open) => open.datagram.extend_from_slice(line.as_bytes()),
-            None => self.transmits.push_back(Transmit { destination, datagram: line.into() }),
+            None => self.transmits.push(Transmit { destination, datagram: line.into() }),
         }
     }
 
@@ -53,7 +52,7 @@ impl Output {
     }
 
     pub fn tell(&mut self, event: Event) {
-        self.events.push_back(event);
+        self.events.push(event);
     }
 
     /// Whether it is time. If it is not yet, the machine is called again when it is.

@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::calls::Calls;
 use super::link::{LAST_WORDS, Link, Stage as LinkStage};
 use super::registration::Registration;
-use super::{Event, Failure, Id, Message, Name, Output, Transmit, Who, read_datagram};
+use super::{Event, Failure, Id, Message, Name, Output, Who, read_datagram};
 
 /// Links at most.
 const MAX_LINKS: usize = 64;
@@ -55,7 +55,9 @@ pub enum NotFound {
 pub struct Peer {
     us: Who,
     room: Name,
-    meet: Meet,
+    /// How it meets others: one of these.
+    registration: Option<Registration>,
+    calls: Option<Calls>,
     links: BTreeMap<Id, Link>,
     departed: VecDeque<Id>,
     stage: Stage,
@@ -63,13 +65,7 @@ pub struct Peer {
     met: usize,
     reached: bool,
     failed: bool,
-    out: Output,
-}
-
-#[derive(Debug)]
-enum Meet {
-    Registration(Registration),
-    Calls(Calls),
+    pub out: Output,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,17 +81,16 @@ enum Stage {
 impl Peer {
     pub fn new(settings: Settings, now: Instant) -> Self {
         let Settings { us, room, private, meeting } = settings;
-        let meet = match meeting {
-            Meeting::Tracker(tracker) => {
-                Meet::Registration(Registration::new(tracker, us, room, private, now))
-            }
-            Meeting::Lan => Meet::Calls(Calls::new(us, room, true, &[], now)),
-            Meeting::Direct(endpoints) => Meet::Calls(Calls::new(us, room, false, &endpoints, now)),
+        let (registration, calls) = match meeting {
+            Meeting::Tracker(tracker) => (Some(Registration::new(tracker, us, room, private, now)), None),
+            Meeting::Lan => (None, Some(Calls::new(us, room, true, &[], now))),
+            Meeting::Direct(endpoints) => (None, Some(Calls::new(us, room, false, &endpoints, now))),
         };
         Self {
             us,
             room,
-            meet,
+            registration,
+            calls,
             links: BTreeMap::new(),
             departed: VecDeque::new(),
             stage: Stage::Talking,
@@ -104,21 +99,6 @@ impl Peer {
             failed: false,
             out: Output::new(now),
         }
-    }
-
-    /// The next datagram to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.out.transmits.pop_front()
-    }
-
-    /// The next thing to tell.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.out.events.pop_front()
-    }
-
-    /// When to call [`Self::handle_timeout`].
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.out.wake
     }
 
     /// Once the conversation is over: whether it ended well.
@@ -187,7 +167,7 @@ impl Peer {
 
     /// Calls an endpoint; false where peers meet through a tracker.
     pub fn connect(&mut self, endpoint: SocketAddr, now: Instant) -> bool {
-        let Meet::Calls(calls) = &mut self.meet else { return false };
+        let Some(calls) = &mut self.calls else { return false };
         calls.add(endpoint, now);
         self.run(now);
         true
@@ -206,7 +186,7 @@ impl Peer {
     pub fn leave(&mut self, now: Instant) {
         if self.takes_part() {
             self.stage = Stage::Leaving { until: now + LAST_WORDS };
-            if let Meet::Registration(registration) = &mut self.meet {
+            if let Some(registration) = &mut self.registration {
                 registration.leave(&mut self.out);
             }
             self.links.values_mut().for_each(|link| link.leave(now));
@@ -217,7 +197,7 @@ impl Peer {
     /// The socket is a fresh one, with this address: registers anew and waits for new
     /// introductions.
     pub fn handle_fresh_socket(&mut self, private: SocketAddr, now: Instant) {
-        if let Meet::Registration(registration) = &mut self.meet {
+        if let Some(registration) = &mut self.registration {
             registration.restart(private, now);
         }
         self.links.values_mut().for_each(|link| link.path.restart(now));
@@ -235,7 +215,7 @@ impl Peer {
                 }
             }
             Message::Pong { to, from } if to == self.us.id => {
-                if let Meet::Calls(calls) = &mut self.meet {
+                if let Some(calls) = &mut self.calls {
                     calls.answered(source);
                     self.add_link(from, source); // it has heard us
                 }
@@ -253,10 +233,9 @@ impl Peer {
 
     /// What only the tracker may say.
     fn handle_introduction(&mut self, source: SocketAddr, message: Message) {
-        let Meet::Registration(registration) = &mut self.meet else { return };
-        if source != registration.tracker {
+        let Some(registration) = self.registration.as_mut().filter(|known| known.tracker == source) else {
             return;
-        }
+        };
         let Some(who) = registration.handle_message(message, &mut self.out) else { return };
         if self.links.get(&who.id).is_some_and(|link| link.path.endpoint.is_some()) {
             registration.met(who.id, &mut self.out);
@@ -269,7 +248,7 @@ impl Peer {
 
     /// Answers somebody who knows our room or our id, and asks whether we are heard.
     fn answer_stranger(&mut self, source: SocketAddr, who: Who) {
-        if let Meet::Calls(calls) = &mut self.meet
+        if let Some(calls) = &mut self.calls
             && !self.departed.contains(&who.id)
         {
             calls.remember(who);
@@ -281,7 +260,7 @@ impl Peer {
     /// Lets the link to somebody we know, or to a stranger whose call we have answered, take in what
     /// proves that we were heard.
     fn on_link(&mut self, from: Id, source: SocketAddr, take_in: impl FnOnce(&mut Link, &mut Output)) {
-        if let Meet::Calls(calls) = &self.meet
+        if let Some(calls) = &self.calls
             && let Some(who) = calls.stranger(from)
         {
             self.add_link(who, source);
@@ -291,7 +270,7 @@ impl Peer {
         if !was_reached {
             self.out.tell(Event::Reached { who: link.who, first: !self.reached });
             self.reached = true;
-            if let Meet::Registration(registration) = &mut self.meet {
+            if let Some(registration) = &mut self.registration {
                 registration.met(from, &mut self.out);
             }
         }
@@ -329,15 +308,15 @@ impl Peer {
         let all_reached = self.links.values().all(|link| link.path.endpoint.is_some());
         let is_active = self.takes_part() && !(all_reached && self.has_met_all());
         let is_alone = !self.has_company();
-        match &mut self.meet {
-            Meet::Calls(calls) => calls.run(&mut self.out),
-            Meet::Registration(registration) => {
-                // Once everyone is reached or given up, there is nothing more to be had from the tracker.
-                registration.set_active(is_active, now);
-                registration.run(&mut self.out);
-                if attempt_failed && is_alone {
-                    self.out.tell(Event::FreshSocket);
-                }
+        if let Some(calls) = &mut self.calls {
+            calls.run(&mut self.out);
+        }
+        if let Some(registration) = &mut self.registration {
+            // Once everyone is reached or given up, there is nothing more to be had from the tracker.
+            registration.set_active(is_active, now);
+            registration.run(&mut self.out);
+            if attempt_failed && is_alone {
+                self.out.tell(Event::FreshSocket);
             }
         }
         if self.is_over() {
@@ -351,10 +330,7 @@ impl Peer {
         for (id, link) in self.links.extract_if(.., |_, link| link.is_over()) {
             let unacknowledged = link.sender.unacknowledged();
             if link.stage == LinkStage::Unreachable {
-                let ours = match &self.meet {
-                    Meet::Registration(registration) => registration.addresses(),
-                    Meet::Calls(_) => None,
-                };
+                let ours = self.registration.as_ref().and_then(Registration::addresses);
                 let (tried, public) = (link.path.tried.into_iter().collect(), link.path.public);
                 self.out.tell(Event::Unreachable(link.who, Failure { tried, public, ours, unacknowledged }));
             }
@@ -368,10 +344,7 @@ impl Peer {
 
     /// The size of the room, once it is complete.
     fn complete(&self) -> Option<u64> {
-        match &self.meet {
-            Meet::Registration(registration) => registration.complete,
-            Meet::Calls(_) => None,
-        }
+        self.registration.as_ref()?.complete
     }
 
     fn has_met_all(&self) -> bool {
@@ -400,7 +373,7 @@ impl Peer {
             }
         } else {
             self.failed |= !self.reached;
-            if let Meet::Registration(registration) = &mut self.meet {
+            if let Some(registration) = &mut self.registration {
                 registration.leave(&mut self.out);
             }
         }

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::room::{MAX_ROOM, MEMORY, Room};
-use super::{Cookie, Event, Id, Introduction, Message, Name, Output, Transmit, read_datagram};
+use super::{Cookie, Event, Id, Introduction, Message, Name, Output, read_datagram};
 
 /// The members that a tracker keeps, in all rooms together.
 pub const MAX_MEMBERS: usize = 1_000_000;
@@ -44,8 +44,7 @@ pub struct Tracker {
     /// Ids that have left lately, and when to forget them.
     departed: HashMap<Id, Instant>,
     first_complete: Option<u64>,
-    next_sweep: Instant,
-    out: Output,
+    pub out: Output,
 }
 
 impl Tracker {
@@ -63,29 +62,13 @@ impl Tracker {
             members: HashMap::new(),
             departed: HashMap::new(),
             first_complete: None,
-            next_sweep: now,
             out: Output::new(now),
         }
     }
 
-    /// The next datagram to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.out.transmits.pop_front()
-    }
-
-    /// The next thing to tell.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.out.events.pop_front()
-    }
-
-    /// When to call [`Self::handle_timeout`].
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        (!self.rooms.is_empty() || !self.departed.is_empty()).then_some(self.next_sweep)
-    }
-
     /// Forgets who is no longer there; harmless when early.
     pub fn handle_timeout(&mut self, now: Instant) {
-        (self.out.now, self.next_sweep) = (now, now + SWEEP_INTERVAL);
+        (self.out.now, self.out.wake) = (now, Some(now + SWEEP_INTERVAL));
         self.departed.retain(|_, until| *until > now);
         let rooms: Vec<u64> = self.rooms.keys().copied().collect();
         rooms.into_iter().for_each(|number| self.forget_silent(number));
@@ -243,7 +226,7 @@ mod tests {
         fn say(&mut self, host: u8, line: &str) -> Vec<(u8, String)> {
             let source = SocketAddr::from(([192, 0, 2, host], 50001));
             self.tracker.handle_datagram(source, format!("{line}\n").as_bytes(), self.now);
-            let sent = std::iter::from_fn(|| self.tracker.poll_transmit());
+            let sent = self.tracker.out.transmits.drain(..);
             let lines = sent.flat_map(|transmit| {
                 let SocketAddr::V4(to) = transmit.destination else { panic!("only IPv4 here") };
                 let text = String::from_utf8(transmit.datagram).expect("we write UTF-8");
@@ -274,7 +257,7 @@ mod tests {
         }
 
         fn is_finished(&mut self) -> bool {
-            std::iter::from_fn(|| self.tracker.poll_event()).any(|event| event == Event::Finished)
+            self.tracker.out.events.drain(..).any(|event| event == Event::Finished)
         }
     }
 
@@ -330,7 +313,7 @@ mod tests {
         assert_eq!(here(&bench.register(2, BOB)), "1/2");
         bench.wait(60_000);
         assert!(bench.tracker.rooms.is_empty() && bench.tracker.open.is_empty());
-        assert!(bench.tracker.members.is_empty() && bench.tracker.poll_timeout().is_none());
+        assert!(bench.tracker.members.is_empty());
     }
 
     #[test]

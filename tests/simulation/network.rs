@@ -240,10 +240,10 @@ impl World {
     fn pump(&mut self, host: usize) {
         let mut transmits = Vec::new();
         match &mut self.hosts[host].machine {
-            Machine::Peer(peer) => transmits.extend(std::iter::from_fn(|| peer.poll_transmit())),
+            Machine::Peer(peer) => transmits.append(&mut peer.out.transmits),
             Machine::Tracker(tracker) => {
-                transmits.extend(std::iter::from_fn(|| tracker.poll_transmit()));
-                self.events.extend(std::iter::from_fn(|| tracker.poll_event()));
+                transmits.append(&mut tracker.out.transmits);
+                self.events.append(&mut tracker.out.events);
             }
             Machine::Dead => {}
         }
@@ -251,7 +251,7 @@ impl World {
         let Machine::Peer(peer) = &mut self.hosts[host].machine else {
             return;
         };
-        let events: Vec<Event> = std::iter::from_fn(|| peer.poll_event()).collect();
+        let events = std::mem::take(&mut peer.out.events);
         let outcome = peer.outcome();
         for event in events {
             match event {
@@ -352,8 +352,8 @@ impl World {
 impl Machine {
     fn poll_timeout(&self) -> Option<Instant> {
         match self {
-            Self::Peer(peer) => peer.poll_timeout(),
-            Self::Tracker(tracker) => tracker.poll_timeout(),
+            Self::Peer(peer) => peer.out.wake,
+            Self::Tracker(tracker) => tracker.out.wake,
             Self::Dead => None,
         }
     }
