@@ -15,6 +15,8 @@ use clap::Parser;
 use p2p_chat::io::arguments::Arguments;
 use p2p_chat::io::chat::Chat;
 use p2p_chat::io::keyboard::{HELP, Input, Typed, read_line, understand};
+use p2p_chat::io::socket::Buffer;
+use p2p_chat::protocol::MAX_DATAGRAM;
 use p2p_chat::protocol::delivery::MAX_LINE;
 
 fn main() -> ExitCode {
@@ -30,28 +32,39 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let chat = Arc::new(Chat::open(arguments)?);
     let receivers = chat.clone();
-    thread::Builder::new().spawn(move || exit(receive_and_print(&receivers)))?;
-    read_keyboard_and_say(&chat);
+    thread::Builder::new().spawn(move || {
+        let outcome = receive_and_print(&receivers);
+        receivers.terminal.leave();
+        exit(match outcome {
+            Ok(ended_well) => i32::from(!ended_well),
+            Err(error) => {
+                eprintln!("error: cannot receive any more: {error}");
+                1
+            }
+        });
+    })?;
+    read_keyboard_and_send(&chat);
     loop {
-        thread::park(); // what was said may still have to be sent again: the receiver knows
+        thread::park(); // what was said may still have to be sent again: the receiver ends the process
     }
 }
 
-/// The receiver thread: until the conversation is over. Hands out the status of the process.
-fn receive_and_print(chat: &Chat) -> i32 {
-    let outcome = chat.receive_and_print();
-    chat.terminal.leave();
-    match outcome {
-        Ok(ended_well) => i32::from(!ended_well),
-        Err(error) => {
-            eprintln!("error: cannot receive any more: {error}");
-            1
+/// The receiver thread: until the conversation is over. Tells whether it ended well.
+fn receive_and_print(chat: &Chat) -> std::io::Result<bool> {
+    let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
+    let mut arrival = None;
+    loop {
+        let turn = chat.handle(arrival.map(|(source, length)| (source, &buffer[..length])));
+        chat.print(&turn.events);
+        if let Some(ended_well) = turn.outcome {
+            return Ok(ended_well);
         }
+        arrival = chat.socket.receive(&mut buffer, Some(turn.deadline))?;
     }
 }
 
 /// The main thread: until the input ends, or a person has typed `/quit`.
-fn read_keyboard_and_say(chat: &Chat) {
+fn read_keyboard_and_send(chat: &Chat) {
     let mut input = stdin().lock();
     while let Some(typed) = read_line(&mut input) {
         chat.terminal.line_was_typed();

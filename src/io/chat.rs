@@ -6,16 +6,17 @@ use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, stdin};
 use std::mem::take;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::arguments::{Arguments, host_and_port};
-use super::socket::{Buffer, Socket, resolve};
+use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
 use crate::protocol::link::Link;
 use crate::protocol::peer::{Meeting, NotFound, Peer, Settings};
-use crate::protocol::{Event, Id, MAX_DATAGRAM, Who};
+use crate::protocol::{Event, Id, Who};
 
 /// The receiver looks at the machine so often at least: the keyboard may have set it a deadline.
 const NAP: Duration = Duration::from_millis(100);
@@ -24,7 +25,7 @@ pub struct Chat {
     peer: Mutex<Peer>,
     /// Tells the keyboard that somebody is there, or that there may be room for more.
     changed: Condvar,
-    socket: Socket,
+    pub socket: Socket,
     pub terminal: Arc<Terminal>,
     is_at_terminal: bool,
     /// A line from a pipe could not be said.
@@ -69,32 +70,36 @@ impl Chat {
     }
 }
 
+/// What a turn of the machine brings the receiver.
+pub struct Turn {
+    pub events: Vec<Event>,
+    /// When to take the next turn, even if nothing arrives.
+    pub deadline: Instant,
+    /// Once the conversation is over: whether it ended well.
+    pub outcome: Option<bool>,
+}
+
 /// What the receiver thread does.
 impl Chat {
-    /// Receives and prints until the conversation is over; tells whether it ended well.
-    pub fn receive_and_print(&self) -> std::io::Result<bool> {
-        let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
-        let mut arrival = None;
-        loop {
-            let (events, deadline, outcome) = self.act(self.lock(), |peer, now| {
-                match arrival {
-                    Some((source, length)) => peer.handle_datagram(source, &buffer[..length], now),
-                    None => peer.handle_timeout(now),
-                }
-                (take(&mut peer.out.events), peer.out.wake, peer.outcome())
-            });
-            self.changed.notify_one();
-            self.print(&events);
-            if let Some(ended_well) = outcome {
-                return Ok(ended_well && !self.failed.load(Ordering::Relaxed));
+    /// Takes in what has arrived, if anything, and does what is due by now.
+    pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> Turn {
+        let turn = self.act(self.lock(), |peer, now| {
+            match arrival {
+                Some((source, datagram)) => peer.handle_datagram(source, datagram, now),
+                None => peer.handle_timeout(now),
             }
-            let nap = Instant::now() + NAP;
-            arrival = self.socket.receive(&mut buffer, Some(deadline.map_or(nap, |when| when.min(nap))))?;
-        }
+            Turn {
+                events: take(&mut peer.out.events),
+                deadline: peer.out.wake.unwrap_or(now + NAP).min(now + NAP),
+                outcome: peer.outcome().map(|ended_well| ended_well && !self.failed.load(Ordering::Relaxed)),
+            }
+        });
+        self.changed.notify_one();
+        turn
     }
 
     /// Chat goes to stdout, many lines at once; all else is news.
-    fn print(&self, events: &[Event]) {
+    pub fn print(&self, events: &[Event]) {
         let is_line = |event: &Event| matches!(event, Event::Line(..));
         for events in events.chunk_by(|one, other| is_line(one) && is_line(other)) {
             match &events[0] {

@@ -89,7 +89,7 @@ impl Terminal {
     /// Leaves the line of the prompt, so that what comes after the program has one of its own.
     pub fn leave(&self) {
         if std::mem::take(&mut self.lock().prompt_is_shown) {
-            _ = write_whole(io::stdout().lock(), "\n");
+            _ = write_whole(io::stdout(), "\n");
         }
     }
 
@@ -98,15 +98,16 @@ impl Terminal {
     /// # Errors
     /// Those of stdout.
     pub fn chat(&self, text: &str) -> io::Result<()> {
-        self.write(io::stdout().lock(), text, self.style)
+        self.write(io::stdout(), text, self.style)
     }
 
     /// News: lines of text on stderr. Nobody is told where stderr is closed.
     pub fn news(&self, text: &str) {
         let style = if io::stderr().is_terminal() { self.style } else { Style::Plain };
-        _ = self.write(io::stderr().lock(), text, style);
+        _ = self.write(io::stderr(), text, style);
     }
 
+    /// Takes this lock first, and the stream's own only then: two threads write.
     fn write(&self, to: impl Write, text: &str, style: Style) -> io::Result<()> {
         let text = printable(text);
         let mut state = self.lock();
@@ -134,7 +135,7 @@ impl Terminal {
 impl State {
     fn show_prompt(&mut self) {
         self.prompt_is_shown = true;
-        _ = write_whole(io::stdout().lock(), PROMPT); // the next chat line will find out if stdout is closed
+        _ = write_whole(io::stdout(), PROMPT); // the next chat line will find out if stdout is closed
     }
 
     fn width(&mut self) -> usize {
