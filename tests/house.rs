@@ -1,20 +1,31 @@
 //! The rules of the house, kept true.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn files(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let entries = fs::read_dir(folder).expect("the folder is there");
-    entries.map(|entry| entry.expect("it can be listed").path()).filter(|path| path.is_file()).collect()
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("it is there")
 }
 
-/// The code of a file without its tests and comments.
-fn code(path: &Path) -> String {
-    let text = fs::read_to_string(path).expect("it can be read");
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    let entries = entries.map(|entry| entry.expect("it can be listed").path());
+    let found = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    found.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+/// Every file below `src/`, as `protocol/reach.rs`, with its code: neither tests, comments nor empty lines.
+fn house() -> BTreeMap<String, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let rooms = files(&source).into_iter().map(|path| {
+        let text = fs::read_to_string(&path).expect("it can be read");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+        let name = path.strip_prefix(&source).expect("it is below").to_string_lossy().replace('\\', "/");
+        (name, code.lines().filter(is_code).collect::<Vec<_>>().join("\n"))
+    });
+    rooms.collect()
 }
 
 #[test]
@@ -34,32 +45,56 @@ fn the_protocol_never_touches_the_world() {
         "crate::io",
         "RandomState::new",
     ];
-    let protocol = files("src/protocol");
-    assert!(protocol.len() > 5);
-    for path in protocol {
+    let house = house();
+    let protocol: Vec<_> = house.iter().filter(|(name, _)| name.starts_with("protocol/")).collect();
+    assert!(protocol.len() > 10);
+    for (name, code) in protocol {
         for word in world {
-            assert!(
-                !code(&path).contains(word),
-                "{} has {word}: time and datagrams come in as values",
-                path.display()
-            );
+            assert!(!code.contains(word), "{name} has {word}: time and datagrams come in as values");
         }
     }
 }
 
 #[test]
 fn only_the_socket_opens_sockets() {
-    for folder in ["src/io", "src/bin"] {
-        for path in files(folder).iter().filter(|path| !path.ends_with("io/socket.rs")) {
-            assert!(!code(path).contains("UdpSocket"), "{} has a doorway of its own", path.display());
+    for (name, code) in house().iter().filter(|(name, _)| *name != "io/socket.rs") {
+        assert!(!code.contains("UdpSocket"), "{name} has a doorway of its own");
+    }
+}
+
+/// The table in `lib.rs` names every file once, and each needs only those above it: so there is no circle.
+#[test]
+fn each_file_needs_only_those_before_it() {
+    let library = read("src/lib.rs");
+    let table = library.lines().filter_map(|line| line.strip_prefix("//! | ")?.rsplit(" | ").next());
+    let mut order = Vec::new();
+    for cell in table {
+        let mut folder = "";
+        for word in cell.split('`').skip(1).step_by(2) {
+            match word.strip_suffix(".rs") {
+                Some(file) => order.push(format!("{folder}{file}")),
+                None => folder = word,
+            }
+        }
+    }
+    let mut named: Vec<String> = order.iter().map(|name| format!("{name}.rs")).collect();
+    named.sort();
+    let house = house();
+    let there: Vec<&String> = house.keys().filter(|name| *name != "lib.rs").collect();
+    assert_eq!(named.iter().collect::<Vec<_>>(), there);
+    for (index, name) in order.iter().enumerate() {
+        let (folder, file) = name.rsplit_once('/').expect("every file is in a folder");
+        for line in house[&format!("{name}.rs")].lines().filter_map(|line| line.strip_prefix("use ")) {
+            let path = line.replace("super::", &format!("{folder}::")).replace("::", "/");
+            let needed = order.iter().position(|other| path.contains(&format!("{other}/")));
+            assert!(needed.is_none_or(|needed| needed < index), "{file}.rs says: use {line}");
         }
     }
 }
 
 #[test]
 fn clap_is_the_only_dependency() {
-    let manifest =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("it is there");
+    let manifest = read("Cargo.toml");
     let sections: Vec<&str> =
         manifest.split("\n[").filter(|section| section.contains("dependencies]")).collect();
     assert_eq!(sections.len(), 1, "no dev-dependencies, no build-dependencies");

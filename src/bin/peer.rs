@@ -16,8 +16,8 @@ use p2p_chat::io::arguments::Arguments;
 use p2p_chat::io::chat::Chat;
 use p2p_chat::io::keyboard::{HELP, Input, Typed, read_line, understand};
 use p2p_chat::io::socket::Buffer;
-use p2p_chat::protocol::MAX_DATAGRAM;
-use p2p_chat::protocol::delivery::MAX_LINE;
+use p2p_chat::protocol::talk::receiver::MAX_LINE;
+use p2p_chat::protocol::wire::message::MAX_DATAGRAM;
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {

@@ -12,9 +12,9 @@ use p2p_chat::io::harm::Harm;
 use p2p_chat::io::socket::{Buffer, Socket};
 use p2p_chat::io::terminal::Terminal;
 use p2p_chat::protocol::event::Event;
-use p2p_chat::protocol::message::MAX_DATAGRAM;
-use p2p_chat::protocol::room::MAX_ROOM;
-use p2p_chat::protocol::tracker::Tracker;
+use p2p_chat::protocol::meet::room::MAX_ROOM;
+use p2p_chat::protocol::meet::tracker::Tracker;
+use p2p_chat::protocol::wire::message::MAX_DATAGRAM;
 
 /// Waits for two peers, and tells each where the other is. Then they need it no more.
 #[derive(Parser)]

@@ -9,9 +9,9 @@ use clap::Parser;
 use super::harm::{Dice, Harm};
 use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
-use crate::protocol::calls::PORTS;
-use crate::protocol::field::Name;
+use crate::protocol::meet::calls::PORTS;
 use crate::protocol::peer::Meeting;
+use crate::protocol::wire::field::Name;
 
 /// Meets another peer through a tracker, then talks straight to it.
 #[derive(Parser)]

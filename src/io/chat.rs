@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use super::arguments::{Arguments, host_and_port};
 use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
+use crate::protocol::event::Event;
 use crate::protocol::link::Link;
 use crate::protocol::peer::{Meeting, NotFound, Peer, Settings};
-use crate::protocol::{Event, Id, Who};
+use crate::protocol::wire::field::Id;
+use crate::protocol::wire::message::Who;
 
 /// The receiver looks at the machine so often at least: the keyboard may have set it a deadline.
 const NAP: Duration = Duration::from_millis(100);

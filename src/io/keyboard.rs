@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Read};
 
-use crate::protocol::delivery::MAX_LINE;
+use crate::protocol::talk::receiver::MAX_LINE;
 
 /// What can be typed, for `/help`.
 pub const HELP: &str = "\

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use super::harm::Harm;
 use super::terminal::Terminal;
-use crate::protocol::field::canonical;
-use crate::protocol::{MAX_DATAGRAM, Transmit, read_datagram};
+use crate::protocol::output::Transmit;
+use crate::protocol::wire::field::canonical;
+use crate::protocol::wire::message::{MAX_DATAGRAM, read_datagram};
 
 /// A UDP socket. All its methods take `&self`: any thread may send.
 pub struct Socket {

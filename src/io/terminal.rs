@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::protocol::field::is_unprintable;
+use crate::protocol::wire::field::is_unprintable;
 
 /// The width of a screen that does not tell.
 const UNKNOWN_WIDTH: usize = 79;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::path::{ATTEMPTS, is_local};
-use super::{Name, Who};
+use super::wire::field::{Name, is_local};
+use super::wire::message::Who;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -22,7 +22,7 @@ pub enum Event {
     FreshSocket,
     // Reach.
     Introduced(Who, SocketAddr),
-    NextAttempt(Who, u32),
+    NextAttempt { who: Who, attempt: u32, of: u32 },
     Reached { who: Who, first: bool },
     Unreachable(Who, Failure),
     // Talk.
@@ -40,6 +40,7 @@ pub enum Event {
 /// What is known of a peer that was never reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
+    pub attempts: u32,
     /// All the addresses that were pinged.
     pub tried: Vec<SocketAddr>,
     /// Where the tracker sees it.
@@ -77,8 +78,8 @@ impl fmt::Display for Event {
                 let (ip, port) = (endpoint.ip(), endpoint.port());
                 write!(f, "got {who}\n  ip:          {ip}\n  source port: {port}\n  connecting {ip} {port}")
             }
-            Self::NextAttempt(who, attempt) => {
-                write!(f, "no answer from {who} yet, trying again ({attempt} of {ATTEMPTS})")
+            Self::NextAttempt { who, attempt, of } => {
+                write!(f, "no answer from {who} yet, trying again ({attempt} of {of})")
             }
             Self::Reached { first: true, .. } => f.write_str("\nready to exchange messages"),
             Self::Reached { who, .. } => write!(f, "{who} has joined"),
@@ -108,7 +109,7 @@ fn lost(lines: usize) -> String {
 impl Failure {
     fn explain(&self, who: &Who, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tried: String = self.tried.iter().map(|endpoint| format!(" {endpoint}")).collect();
-        writeln!(f, "cannot reach {who} after {ATTEMPTS} attempts{}", lost(self.unacknowledged))?;
+        writeln!(f, "cannot reach {who} after {} attempts{}", self.attempts, lost(self.unacknowledged))?;
         writeln!(f, "  tried:{tried}\n  the tracker sees {who} at {}", self.public)?;
         if let Some((private, public)) = self.ours {
             writeln!(f, "  the tracker sees you at {public}; on your own network you are {private}")?;

@@ -1,13 +1,15 @@
 //! What a machine wants of the world: datagrams to send, events to tell, and when to be called again.
 //!
-//! Every part of a machine writes into the one `Output` of the whole. Time is in it too: all that
-//! happens in one turn happens at one moment.
+//! Every part of a machine writes into the one `Output` of the whole. Time is in it too: all that happens in one turn
+//! happens at one moment.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Event, MAX_DATAGRAM, Message};
-/// A datagram to be sent: one line of text or several, each ended by `\n`.
+use super::event::Event;
+use super::wire::message::{MAX_DATAGRAM, Message};
+
+/// A datagram to be sent: one message or several, each a line that ends in `\n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
     pub destination: SocketAddr,
@@ -76,5 +78,38 @@ impl Output {
 
     pub fn wake_at(&mut self, when: Option<Instant>) {
         self.wake = self.wake.into_iter().chain(when).min();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_for_one_destination_share_a_datagram_while_they_fit() {
+        let mut out = Output::new(Instant::now());
+        let [alice, bob] = [1, 2].map(|host| SocketAddr::from(([192, 0, 2, host], 50001)));
+        let line = format!("{}\n", "x".repeat(MAX_DATAGRAM / 2 - 1));
+        for destination in [alice, bob, alice, alice] {
+            out.send_line(destination, &line);
+        }
+        let sizes: Vec<_> =
+            out.transmits.iter().map(|sent| (sent.destination, sent.datagram.len())).collect();
+        assert_eq!(sizes, [(alice, MAX_DATAGRAM), (bob, MAX_DATAGRAM / 2), (alice, MAX_DATAGRAM / 2)]);
+    }
+
+    #[test]
+    fn the_machine_is_called_again_for_the_earliest_that_is_not_due_yet() {
+        let start = Instant::now();
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut out = Output::new(start);
+        out.begin(after(10));
+        assert!(out.is_due(after(10)));
+        assert_eq!(out.wake, None);
+        assert!(!out.is_due(after(30)));
+        let mut again = after(5);
+        assert!(out.is_due_again(&mut again, Duration::from_millis(7)));
+        assert_eq!((again, out.wake), (after(17), Some(after(17))));
+        assert!(!out.is_due_again(&mut again, Duration::from_millis(7)));
     }
 }

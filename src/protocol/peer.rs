@@ -12,10 +12,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::calls::Calls;
-use super::link::{LAST_WORDS, Link, Stage as LinkStage};
-use super::registration::Registration;
-use super::{Event, Failure, Id, Message, Name, Output, Who, read_datagram};
+use super::event::{Event, Failure};
+use super::link::Link;
+use super::meet::calls::Calls;
+use super::meet::registration::Registration;
+use super::output::Output;
+use super::part::{LAST_WORDS, Stage as LinkStage};
+use super::reach::ATTEMPTS;
+use super::wire::field::{Id, Name};
+use super::wire::message::{Message, Who, read_datagram};
 
 /// Links at most.
 const MAX_LINKS: usize = 64;
@@ -35,11 +40,11 @@ pub struct Settings {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meeting {
-    /// A tracker at this address introduces.
+    // A tracker at this address introduces.
     Tracker(SocketAddr),
-    /// By calling everyone near.
+    // By calling everyone near.
     Lan,
-    /// By calling these endpoints, and by being called.
+    // By calling these endpoints, and by being called.
     Direct(Vec<SocketAddr>),
 }
 
@@ -47,7 +52,7 @@ pub enum Meeting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotFound {
     Unknown,
-    /// These all have that name.
+    // These all have that name.
     Ambiguous(Vec<Id>),
 }
 
@@ -153,7 +158,7 @@ impl Peer {
         self.run(now);
     }
 
-    /// Says a line of at most [`super::delivery::MAX_LINE`] bytes to everyone.
+    /// Says a line of at most [`super::talk::receiver::MAX_LINE`] bytes to everyone.
     pub fn say(&mut self, line: &str, now: Instant) {
         self.links.values_mut().for_each(|link| link.say(line, now));
         self.run(now);
@@ -248,9 +253,7 @@ impl Peer {
 
     /// Answers somebody who knows our room or our id, and asks whether we are heard.
     fn answer_stranger(&mut self, source: SocketAddr, who: Who) {
-        if let Some(calls) = &mut self.calls
-            && !self.departed.contains(&who.id)
-        {
+        if let Some(calls) = self.calls.as_mut().filter(|_| !self.departed.contains(&who.id)) {
             calls.remember(who);
             self.out.send(source, &Message::Pong { to: who.id, from: self.us });
             self.out.send(source, &Message::Ping { to: who.id.into(), from: self.us });
@@ -260,11 +263,8 @@ impl Peer {
     /// Lets the link to somebody we know, or to a stranger whose call we have answered, take in what
     /// proves that we were heard.
     fn on_link(&mut self, from: Id, source: SocketAddr, take_in: impl FnOnce(&mut Link, &mut Output)) {
-        if let Some(calls) = &self.calls
-            && let Some(who) = calls.stranger(from)
-        {
-            self.add_link(who, source);
-        }
+        let stranger = self.calls.as_ref().and_then(|calls| calls.stranger(from));
+        stranger.into_iter().for_each(|who| self.add_link(who, source));
         let Some(link) = self.links.get_mut(&from) else { return };
         let was_reached = link.path.endpoint.is_some();
         if !was_reached {
@@ -327,19 +327,20 @@ impl Peer {
     /// Lets go of the links that are over, and remembers their ids.
     fn bury(&mut self) {
         let is_pair = self.complete().map_or(self.met == 1, |size| size == 2);
-        for (id, link) in self.links.extract_if(.., |_, link| link.is_over()) {
+        let over: Vec<Id> = self.links().filter(|link| link.is_over()).map(|link| link.who.id).collect();
+        for link in over.iter().filter_map(|id| self.links.remove(id)) {
             let unacknowledged = link.sender.unacknowledged();
-            if link.stage == LinkStage::Unreachable {
+            if link.path.is_given_up() {
                 let ours = self.registration.as_ref().and_then(Registration::addresses);
                 let (tried, public) = (link.path.tried.into_iter().collect(), link.path.public);
-                self.out.tell(Event::Unreachable(link.who, Failure { tried, public, ours, unacknowledged }));
+                let failure = Failure { attempts: ATTEMPTS, tried, public, ours, unacknowledged };
+                self.out.tell(Event::Unreachable(link.who, failure));
             }
-            self.failed |= link.stage == LinkStage::Gone && is_pair || unacknowledged > 0;
-            self.departed.push_back(id);
+            self.failed |= link.parting.stage == LinkStage::Gone && is_pair || unacknowledged > 0;
         }
-        while self.departed.len() > MAX_DEPARTED {
-            self.departed.pop_front();
-        }
+        self.departed.extend(over);
+        let too_many = self.departed.len().saturating_sub(MAX_DEPARTED);
+        self.departed.drain(..too_many);
     }
 
     /// The size of the room, once it is complete.
@@ -353,7 +354,7 @@ impl Peer {
 
     fn is_over(&mut self) -> bool {
         let nobody_else_comes = self.has_met_all() && self.links.is_empty();
-        let is_closed = |link: &Link| link.stage == LinkStage::Closed;
+        let is_closed = |link: &Link| link.parting.stage == LinkStage::Closed;
         let mut links = self.links.values();
         match self.stage {
             Stage::Talking => nobody_else_comes,

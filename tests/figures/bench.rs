@@ -22,10 +22,8 @@ const TRACKER: &str = env!("CARGO_BIN_EXE_tracker");
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [mode, rest @ ..] = &arguments[..]
-        && mode.starts_with("--bare")
-    {
-        return bare(mode, rest);
+    if let Some(mode) = arguments.first().filter(|mode| mode.starts_with("--bare")) {
+        return bare(mode, &arguments[1..]);
     }
     let figures: [(&str, fn()); 7] = [
         ("round-trip", round_trip),

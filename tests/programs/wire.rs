@@ -36,7 +36,7 @@ impl Hand {
             let (length, source) =
                 self.socket.recv_from(&mut buffer).unwrap_or_else(|e| panic!("no {verb}: {e}"));
             assert!((1..=1200).contains(&length));
-            let text = str::from_utf8(&buffer[..length]).unwrap();
+            let text = std::str::from_utf8(&buffer[..length]).unwrap();
             assert!(text.ends_with('\n'));
             self.lines.extend(text.lines().map(|line| (source, line.to_owned())));
         }

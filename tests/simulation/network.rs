@@ -9,9 +9,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use p2p_chat::io::harm::Dice;
+use p2p_chat::protocol::event::Event;
+use p2p_chat::protocol::meet::tracker::Tracker;
+use p2p_chat::protocol::output::Transmit;
 use p2p_chat::protocol::peer::{Meeting, Peer, Settings};
-use p2p_chat::protocol::tracker::Tracker;
-use p2p_chat::protocol::{Event, Id, Transmit, Who};
+use p2p_chat::protocol::wire::field::Id;
+use p2p_chat::protocol::wire::message::Who;
 
 pub const TRACKER: &str = "198.51.100.1:55555";
 

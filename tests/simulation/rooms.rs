@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use p2p_chat::protocol::event::Event;
-use p2p_chat::protocol::field::Id;
 use p2p_chat::protocol::peer::Meeting;
+use p2p_chat::protocol::wire::field::Id;
 
 use crate::meeting::is_ready;
 use crate::network::{TRACKER, Weather, World};

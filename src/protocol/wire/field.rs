@@ -11,8 +11,8 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
-use std::str::FromStr;
+use std::net::{IpAddr, SocketAddr};
+use std::str::{FromStr, from_utf8};
 
 /// Why something is not understood: what is wrong, and with what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Name([u8; 32]); // in place, filled up with zeros: a tracker keeps a 
 
 impl Name {
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).expect("a name is made from a str").trim_end_matches('\0')
+        from_utf8(&self.0).expect("a name is made from a str").trim_end_matches('\0')
     }
 }
 
@@ -161,8 +161,18 @@ pub fn canonical(endpoint: SocketAddr) -> SocketAddr {
     SocketAddr::new(endpoint.ip().to_canonical(), endpoint.port())
 }
 
-/// Whether a character would disturb the screen: a control character, or one that turns the writing
-/// direction.
+/// Whether an address is one that only a home, a laboratory or this machine knows: RFC 1918, RFC 4193, link-local
+/// and loopback. Anything else that somebody calls private is not worth a datagram.
+pub fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()
+        }
+    }
+}
+
+/// Whether a character would disturb the screen: a control character, or one that turns the writing direction.
 pub fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -12,7 +12,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Cookie, Event, Id, Introduction, Message, Name, Output, Who};
+use crate::protocol::event::Event;
+use crate::protocol::output::Output;
+use crate::protocol::wire::field::{Cookie, Id, Name};
+use crate::protocol::wire::message::{Introduction, Message, Who};
+
 /// Between the first three registrations.
 const EAGER: Duration = Duration::from_millis(250);
 

@@ -18,7 +18,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::room::{MAX_ROOM, MEMORY, Room};
-use super::{Cookie, Event, Id, Introduction, Message, Name, Output, read_datagram};
+use crate::protocol::event::Event;
+use crate::protocol::output::Output;
+use crate::protocol::wire::field::{Cookie, Id, Name};
+use crate::protocol::wire::message::{Introduction, Message, read_datagram};
 
 /// The members that a tracker keeps, in all rooms together.
 pub const MAX_MEMBERS: usize = 1_000_000;

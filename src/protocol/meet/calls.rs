@@ -11,7 +11,11 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::{Event, Id, Message, Name, Output, Who};
+use crate::protocol::event::Event;
+use crate::protocol::output::Output;
+use crate::protocol::wire::field::{Id, Name};
+use crate::protocol::wire::message::{Message, Who};
+
 /// The ports that peers on one machine share out among themselves, and that a LAN is called on.
 pub const PORTS: std::ops::RangeInclusive<u16> = 50001..=50010;
 
@@ -91,9 +95,7 @@ impl Calls {
                 out.tell(Event::NobodyAnswers(call.endpoint));
             }
         }
-        if let Some(next) = &mut self.next_lan_call
-            && out.is_due_again(next, LAN_INTERVAL)
-        {
+        if self.next_lan_call.as_mut().is_some_and(|next| out.is_due_again(next, LAN_INTERVAL)) {
             for address in EVERYONE {
                 PORTS.for_each(|port| out.send((address, port).into(), &self.call));
             }

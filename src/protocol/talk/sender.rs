@@ -12,9 +12,10 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::congestion::{RoundTrip, Window};
-use super::delivery::MAX_AHEAD;
-use super::message::MAX_TEXT;
-use super::{Body, Id, MAX_DATAGRAM, Message, Output};
+use super::receiver::MAX_AHEAD;
+use crate::protocol::output::Output;
+use crate::protocol::wire::field::Id;
+use crate::protocol::wire::message::{Body, MAX_DATAGRAM, MAX_TEXT, Message};
 
 /// A message overtaken by so many datagrams is lost: RFC 9002 section 6.1.1.
 const OVERTAKEN: u64 = 3;
@@ -78,11 +79,12 @@ impl Sender {
         Self { to, from, first: 1, ..Self::default() }
     }
 
-    /// Takes a line of at most [`MAX_LINE`](super::delivery::MAX_LINE) bytes, in pieces where it is long.
+    /// Takes a line of at most [`MAX_LINE`](super::receiver::MAX_LINE) bytes, in pieces where it is long.
     pub fn say(&mut self, line: &str, now: Instant) {
         let mut rest = line;
         while rest.len() > MAX_TEXT {
-            let (piece, more) = rest.split_at(rest.floor_char_boundary(MAX_TEXT));
+            let end = (0..=MAX_TEXT).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
+            let (piece, more) = rest.split_at(end);
             self.push(Body::Part(piece.to_owned()), now);
             rest = more;
         }
@@ -189,9 +191,8 @@ impl Sender {
             return;
         }
         for index in 0..self.sent {
-            if let State::UnderWay { datagram, .. } = self.queue[index].state
-                && datagram + OVERTAKEN <= self.highest_acknowledged
-            {
+            let State::UnderWay { datagram, .. } = self.queue[index].state else { continue };
+            if datagram + OVERTAKEN <= self.highest_acknowledged {
                 self.send_again(index);
                 self.window.shrink(datagram, self.last_datagram + 1);
             }

@@ -7,12 +7,14 @@
 //! sent again   2   4                  overtaken by three datagrams, or no answer in time
 //! ```
 //!
-//! This is the half that listens; [`Sender`](super::sender::Sender) is the other.
+//! This is the half that listens; `sender.rs` is the other.
 
 use std::collections::BTreeMap;
 use std::mem::take;
 
-use super::{Body, Id, MAX_DATAGRAM, Message};
+use crate::protocol::wire::field::Id;
+use crate::protocol::wire::message::{Body, MAX_DATAGRAM, Message};
+
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 64 * 1024;
 
@@ -34,7 +36,7 @@ pub enum Received {
     Line(String),
     End,
     Bye,
-    /// A line over [`MAX_LINE`]: no peer of good will sends one.
+    // A line over [`MAX_LINE`]: no peer of good will sends one.
     TooLong,
 }
 

@@ -21,13 +21,11 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
+use std::str::{FromStr, from_utf8};
 
-use super::field::Fields;
-use super::{Cookie, Id, Malformed, Name};
+use super::field::{Cookie, Fields, Id, Malformed, Name};
 
-/// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the
-/// headers take 48 of them.
+/// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the headers take 48.
 pub const MAX_DATAGRAM: usize = 1200;
 
 /// The longest text of one SAY or PART: a datagram less the longest header.
@@ -78,13 +76,13 @@ pub struct Introduction {
 /// What a numbered message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// The end of a line, most often all of it.
+    // The end of a line, most often all of it.
     Say(String),
-    /// A piece of a line, more follows.
+    // A piece of a line, more follows.
     Part(String),
-    /// "I have said all, and still listen."
+    // "I have said all, and still listen."
     End,
-    /// "I leave."
+    // "I leave."
     Bye,
 }
 
@@ -186,8 +184,8 @@ fn ranges(fields: &mut Fields<'_>, mut highest: u64) -> Result<Vec<RangeInclusiv
     Ok(ranges)
 }
 
-/// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the
-/// others; an empty or too long datagram is one bad line.
+/// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the others; an empty
+/// or too long datagram is one bad line.
 pub fn read_datagram(datagram: &[u8]) -> Vec<(&[u8], Result<Message, Malformed>)> {
     match datagram.len() {
         0 => vec![(datagram, Err(Malformed("empty", "datagram")))],
@@ -200,7 +198,7 @@ pub fn read_datagram(datagram: &[u8]) -> Vec<(&[u8], Result<Message, Malformed>)
 
 fn read_line(line: &[u8]) -> Result<Message, Malformed> {
     let line = line.strip_suffix(b"\n").ok_or(Malformed("no", "newline at the end"))?;
-    str::from_utf8(line).map_err(|_| Malformed("not", "UTF-8"))?.parse()
+    from_utf8(line).map_err(|_| Malformed("not", "UTF-8"))?.parse()
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Id, Introduction, Message, Name, Output};
+use crate::protocol::output::Output;
+use crate::protocol::wire::field::{Id, Name};
+use crate::protocol::wire::message::{Introduction, Message};
+
 /// The largest room: everybody in it talks to everybody.
 pub const MAX_ROOM: u8 = 64;
 

@@ -13,10 +13,13 @@
 //! Our own ping opens our router for what comes from there; the first one answered is the path.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Id, Message, Output, Who};
+use super::output::Output;
+use super::wire::field::{Id, is_local};
+use super::wire::message::{Message, Who};
+
 /// Between two rounds of pings to all candidates.
 const PING_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -159,8 +162,12 @@ impl Path {
         }
     }
 
-    /// Pings whom it is time to ping. While they are being reached, hands out each further attempt
-    /// as it begins: there are [`ATTEMPTS`].
+    /// Whether all attempts to reach them have failed.
+    pub fn is_given_up(&self) -> bool {
+        self.attempt > ATTEMPTS
+    }
+
+    /// Pings whom it is time to ping. While they are being reached, hands out each further attempt as it begins.
     pub fn run(&mut self, out: &mut Output) -> Option<u32> {
         let Some(endpoint) = self.endpoint else {
             let is_new_attempt = out.is_due_again(&mut self.attempt_ends, ATTEMPT);
@@ -174,11 +181,11 @@ impl Path {
             self.ping(endpoint, out);
         }
         self.moving.take_if(|moving| out.is_due(moving.until));
-        if let Some(moving) = &mut self.moving
-            && out.is_due_again(&mut moving.next_ping, PING_INTERVAL)
-        {
-            let to = moving.to;
-            self.ping(to, out);
+        if let Some(moving) = &mut self.moving {
+            if out.is_due_again(&mut moving.next_ping, PING_INTERVAL) {
+                let to = moving.to;
+                self.ping(to, out);
+            }
         }
         None
     }
@@ -202,17 +209,5 @@ impl Path {
         }
         self.pinged.get_or_insert(out.now);
         out.send(destination, &Message::Ping { to: self.them.into(), from: self.us });
-    }
-}
-
-/// Whether an address is one that only a home, a laboratory or this machine knows: RFC 1918, RFC
-/// 4193, link-local and loopback. Anything else that somebody calls private is not worth a
-/// datagram.
-pub fn is_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_private() || address.is_loopback() || address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()
-        }
     }
 }

@@ -1,0 +1,163 @@
+//! Part: both sides come to know that it is over.
+//!
+//! ```text
+//!           END and END, or BYE from one side,           nothing was said again
+//!           and everything acknowledged                  for 0.7 s
+//!  Open ---------------------------------> Lingering -----------------------> Closed
+//!    |                                                                           |
+//!    +--> Gone: 20 s of silence, or a line too long      20 s of silence: left <-+
+//! ```
+//!
+//! The last acknowledgement may be lost, and whoever said it cannot know: the problem of the two generals (Gray,
+//! "Notes on data base operating systems", 1978). Lingering, as in TCP's TIME-WAIT (RFC 9293 section 3.6.1), makes
+//! it unlikely that this matters.
+
+use std::time::{Duration, Instant};
+
+use super::output::Output;
+
+/// After so long a silence, or without any acknowledgement of what was sent, the other is gone.
+const GONE: Duration = Duration::from_secs(20);
+
+/// Whoever is done repeats its last acknowledgement for so long: it may have been lost.
+const LINGER: Duration = Duration::from_millis(700);
+const LINGER_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What was said before the other left is waited for so long.
+pub const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// How far one side has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd)]
+enum Side {
+    #[default]
+    Talking,
+    Ended,
+    Left,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stage {
+    #[default]
+    Open,
+    // Both are done.
+    Lingering {
+        until: Instant,
+        next_acknowledgement: Instant,
+    },
+    Closed,
+    // They fell silent, or broke the rules.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+pub struct Parting {
+    we: Side,
+    they: Side,
+    /// When to stop waiting for what we said before they left.
+    last_words: Option<Instant>,
+    pub stage: Stage,
+}
+
+impl Parting {
+    /// Whether we may still say a line.
+    pub fn may_say(&self) -> bool {
+        self.we == Side::Talking && self.they != Side::Left
+    }
+
+    /// Whether a line of theirs is in order: after END only BYE may follow, after BYE nothing.
+    pub fn may_hear(&self) -> bool {
+        self.they == Side::Talking
+    }
+
+    pub fn have_they_left(&self) -> bool {
+        self.they == Side::Left
+    }
+
+    /// Whether nothing more will happen here.
+    pub fn is_over(&self) -> bool {
+        self.stage == Stage::Gone || self.stage == Stage::Closed && self.they == Side::Left
+    }
+
+    /// We want to say END: whether that is in order.
+    pub fn say_end(&mut self) -> bool {
+        self.may_say() && advance(&mut self.we, Side::Ended)
+    }
+
+    /// We want to say BYE: whether that is in order.
+    pub fn say_bye(&mut self) -> bool {
+        self.they != Side::Left && advance(&mut self.we, Side::Left)
+    }
+
+    /// They have said END: whether that is news.
+    pub fn hear_end(&mut self) -> bool {
+        advance(&mut self.they, Side::Ended)
+    }
+
+    /// They have said BYE: whether that is news.
+    pub fn hear_bye(&mut self, now: Instant) -> bool {
+        self.last_words.get_or_insert(now + LAST_WORDS);
+        advance(&mut self.they, Side::Left)
+    }
+
+    /// They have said something, again perhaps: our acknowledgement may not have arrived.
+    pub fn hear_numbered(&mut self, now: Instant) {
+        if let Stage::Lingering { until, .. } = &mut self.stage {
+            *until = now + LINGER;
+        }
+    }
+
+    /// Whether both sides are done, now. Of ours everything has to be acknowledged, or to have been waited for.
+    pub fn is_done(&self, all_is_acknowledged: bool, out: &mut Output) -> bool {
+        let has_waited = self.last_words.is_some_and(|when| out.is_due(when));
+        let has_said_all = match (self.we, self.they) {
+            (_, Side::Left) => all_is_acknowledged || has_waited,
+            (Side::Left, _) | (Side::Ended, Side::Ended) => all_is_acknowledged,
+            _ => false,
+        };
+        self.stage == Stage::Open && has_said_all
+    }
+
+    /// Begins to linger, for the sake of those whom we owe an acknowledgement.
+    pub fn linger(&mut self, owes_acknowledgement: bool, now: Instant) {
+        let until = if owes_acknowledgement { now + LINGER } else { now };
+        self.stage = Stage::Lingering { until, next_acknowledgement: now + LINGER_INTERVAL };
+    }
+
+    /// Whether the last acknowledgement is to be said again, now; closes after the last time.
+    pub fn repeats_acknowledgement(&mut self, out: &mut Output) -> bool {
+        let Stage::Lingering { until, next_acknowledgement } = &mut self.stage else { return false };
+        if out.is_due(*until) {
+            self.stage = Stage::Closed;
+            return false;
+        }
+        out.is_due_again(next_acknowledgement, LINGER_INTERVAL)
+    }
+
+    /// Whether they are gone, now: nothing was heard, or nothing acknowledged, since then.
+    pub fn is_gone(
+        &mut self,
+        silent_since: Option<Instant>,
+        stalled_since: Option<Instant>,
+        out: &mut Output,
+    ) -> bool {
+        let since = silent_since.into_iter().chain(stalled_since).min();
+        if self.is_over() || !since.is_some_and(|since| out.is_due(since + GONE)) {
+            return false;
+        }
+        if self.stage == Stage::Closed {
+            self.they = Side::Left; // all was said and acknowledged: no matter
+            return false;
+        }
+        self.stage = Stage::Gone;
+        true
+    }
+}
+
+/// Parting goes one way only.
+fn advance(side: &mut Side, to: Side) -> bool {
+    let is_news = *side < to;
+    if is_news {
+        *side = to;
+    }
+    is_news
+}
