@@ -59,7 +59,13 @@ impl Link {
         self.parting.is_over() || self.path.is_given_up()
     }
 
+    pub fn handle_ping(&mut self, source: SocketAddr, is_for_us: bool, out: &mut Output) {
+        self.sender.round_trip.note_heard();
+        self.path.handle_ping(source, is_for_us, out);
+    }
+
     pub fn handle_pong(&mut self, source: SocketAddr, now: Instant) {
+        self.sender.round_trip.note_heard();
         if let Some(sample) = self.path.handle_pong(source, now) {
             self.sender.round_trip.seed(sample);
         }
@@ -68,6 +74,7 @@ impl Link {
     /// Takes in a SAY, PART, END or BYE; its acknowledgement is owed to where it came from.
     pub fn handle_numbered(&mut self, source: SocketAddr, sequence: u64, body: Body, out: &mut Output) {
         self.path.note_heard(source, true, out.now);
+        self.sender.round_trip.note_heard();
         self.parting.hear_numbered(out.now);
         self.acknowledge = Some(source);
         self.receiver.handle(sequence, body);
@@ -83,6 +90,7 @@ impl Link {
         ranges: &[RangeInclusive<u64>],
         now: Instant,
     ) {
+        self.sender.round_trip.note_heard();
         self.path.note_heard(source, true, now);
         self.sender.handle_ack(next, ranges, now);
     }

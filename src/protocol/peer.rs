@@ -215,7 +215,7 @@ impl Peer {
                 let is_for_us = to == Name::from(self.us.id);
                 match self.links.get_mut(&from.id) {
                     _ if !is_for_us && to != self.room => {}
-                    Some(link) => link.path.handle_ping(source, is_for_us, &mut self.out),
+                    Some(link) => link.handle_ping(source, is_for_us, &mut self.out),
                     None => self.answer_stranger(source, from),
                 }
             }

@@ -154,6 +154,47 @@ fn retransmissions(world: &World, host: usize) -> u64 {
     world.peer(host).links().map(|link| link.sender.retransmissions).sum()
 }
 
+/// How long the last of 300 lines waits for its acknowledgement, where both sides lose 30 %.
+fn last_of_300(seed: u64, pace: Duration) -> Duration {
+    let (mut world, alice, _) = couple(seed, Weather { loss: 30, ..Weather::FAIR });
+    for line in numbered("alice", 300) {
+        world.run_for(pace);
+        world.act(alice, |peer, now| peer.say(&line, now));
+    }
+    let said = world.elapsed();
+    let is_done = |world: &World| world.peer(alice).links().all(|link| link.sender.is_done());
+    assert!(world.run_until(MINUTE, is_done), "seed {seed}, a line every {pace:?}");
+    world.elapsed() - said
+}
+
+#[test]
+fn at_30_percent_loss_each_way_the_last_of_300_lines_is_acknowledged_within_3_seconds() {
+    for pace in [0, 30, 200].map(Duration::from_millis) {
+        let mut times: Vec<Duration> = (0..1000).map(|seed| last_of_300(seed, pace)).collect();
+        times.sort_unstable();
+        println!("a line every {pace:?}: median {:?}, worst {:?}", times[500], &times[995..]);
+        assert!(times[998] <= Duration::from_secs(3), "a line every {pace:?}: {:?}", &times[990..]);
+    }
+}
+
+#[test]
+fn a_path_that_becomes_slow_is_learnt_and_its_lines_are_no_longer_sent_twice() {
+    for seed in 0..50 {
+        let (mut world, alice, bob) = couple(seed, Weather::FAIR);
+        let mut say = |world: &mut World| {
+            world.act(alice, |peer, now| peer.say("hello", now));
+            world.run_for(Duration::from_millis(2100));
+        };
+        say(&mut world);
+        world.weather.delay = Duration::from_millis(1000);
+        (0..20).for_each(|_| say(&mut world));
+        let learnt = retransmissions(&world, alice);
+        (0..20).for_each(|_| say(&mut world));
+        assert_eq!(retransmissions(&world, alice), learnt, "seed {seed}");
+        assert_eq!(lines(&world, bob).len(), 41, "seed {seed}");
+    }
+}
+
 #[test]
 fn a_full_window_never_exceeds_its_bounds() {
     for (seed, line) in [(1, "x".repeat(1000)), (2, "x".to_owned()), (3, "x".repeat(300))] {

@@ -1,28 +1,29 @@
 //! Talk, how fast: how long to wait for an acknowledgement, and how much may be under way.
 //!
 //! ```text
-//! datagrams under way
-//!       64 |            ......        the most that an unread socket holds for us
-//!          |          /\    /         congestion avoidance: one datagram more each round trip
-//!          |        /   \ /           loss: half of it, once for all that was lost together
-//!          |      /                   slow start: twice as much each round trip
-//!       10 |____/____________________ time
+//! bytes under way
+//! 64 datagrams |            ......        the most that an unread socket holds for us
+//!              |          /\    /         congestion avoidance: one datagram more each round trip
+//!              |        /   \ /           loss: half of it, once for all that was lost together
+//!              |      /                   slow start: twice as much each round trip
+//! 10 datagrams |____/____________________ time
 //! ```
 //!
 //! After RFC 6298 (the timer), RFC 5681 (the window) and RFC 9002 (numbers of datagrams).
 
 use std::time::Duration;
 
+use crate::protocol::wire::message::MAX_DATAGRAM;
+
 /// As in RFC 9002 section 7.2.
-const INITIAL_WINDOW: usize = 10;
+const INITIAL_WINDOW: usize = 10 * MAX_DATAGRAM;
 
-/// RFC 9002 section 7.2 takes 2. A loss shows when three datagrams overtake it, and on bad lines
-/// some of those are lost too: with 2 all waiting is for timeouts, with 6 ten times as much gets
-/// through at 30 % loss.
-const MINIMUM_WINDOW: usize = 6;
+/// RFC 9002 section 7.2 takes 2 datagrams. A loss shows when three overtake it, and on bad lines some of those are
+/// lost too: with 2 all waiting is for timeouts, with 6 ten times as much gets through at 30 % loss.
+const MINIMUM_WINDOW: usize = 6 * MAX_DATAGRAM;
 
-/// An unread Linux socket holds about 90 full datagrams.
-const MAXIMUM_WINDOW: usize = 64;
+/// Datagrams under way at most. An unread Linux socket holds about 90 full ones.
+const MAX_UNDER_WAY: usize = 64;
 
 /// RFC 6298 section 2.1: before anything is known.
 const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,6 +34,10 @@ const MINIMUM_TIMEOUT: Duration = Duration::from_millis(200);
 /// RFC 6298 section 2.5 allows a ceiling of 60 s: too long for somebody who watches a screen.
 const MAXIMUM_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// So many timeouts in a row are of one length: on a bad line a chat must not wait for seconds because a few
+/// datagrams were lost. As in Linux for thin streams (`tcp_thin_linear_timeouts`); one datagram each is little.
+const LINEAR_TIMEOUTS: u32 = 6;
+
 /// A thread may be late by so much: no sign of loss.
 const MINIMUM_PROBE: Duration = Duration::from_millis(10);
 
@@ -41,12 +46,13 @@ const MINIMUM_PROBE: Duration = Duration::from_millis(10);
 pub struct RoundTrip {
     pub smoothed: Option<Duration>,
     variation: Duration,
-    /// The estimate comes from a PING, which may have been answered late: the next sample replaces
-    /// it.
+    /// The estimate comes from a PING, which may have been answered late: the next sample replaces it.
     provisional: bool,
-    /// How often the timeout has expired since something arrived.
+    /// How often in a row the timeout has expired.
     expiries: u32,
-    /// No shorter than this until a clean sample: what the last retransmitted message took.
+    /// What the last message that was sent more than once may have taken.
+    doubtful: Duration,
+    /// The timeout is no shorter than this until a clean sample.
     floor: Duration,
 }
 
@@ -58,71 +64,86 @@ impl RoundTrip {
         }
     }
 
-    /// Something was acknowledged that was sent once only, and so says how long it took (Karn's
-    /// algorithm, RFC 6298 section 3).
+    /// Something was acknowledged that was sent once only, and so says how long it took (Karn's algorithm, RFC 6298
+    /// section 3).
     pub fn measure(&mut self, sample: Duration) {
         let known = self.smoothed.filter(|_| !self.provisional);
         self.variation = known.map_or(sample / 2, |known| (self.variation * 3 + known.abs_diff(sample)) / 4);
         self.smoothed = Some(known.map_or(sample, |known| (known * 7 + sample) / 8));
-        (self.provisional, self.expiries, self.floor) = (false, 0, Duration::ZERO);
+        (self.provisional, self.expiries) = (false, 0);
+        (self.doubtful, self.floor) = (Duration::ZERO, Duration::ZERO);
     }
 
-    /// Something was acknowledged that was sent more than once, first `waited` ago.
+    /// Something was acknowledged that was sent more than once, for the first time `waited` ago. Nobody knows which
+    /// copy was.
     pub fn doubt(&mut self, waited: Duration) {
-        (self.expiries, self.floor) = (0, waited);
+        (self.doubtful, self.expiries) = (waited, 0);
     }
 
-    /// The timeout expired: the next one is twice as long (RFC 6298 section 5.5). Tells the how
-    /// manieth in a row it was.
+    /// Nothing new was acknowledged, and so what had been sent again was needless: the path has become slower (RFC
+    /// 3708 learns the same from duplicates that TCP reports).
+    pub fn regret(&mut self) {
+        self.floor = self.floor.max(self.doubtful);
+    }
+
+    /// Something else was heard: they are there, so what is missing was lost, and not the way to them.
+    pub fn note_heard(&mut self) {
+        self.expiries = self.expiries.min(LINEAR_TIMEOUTS);
+    }
+
+    /// The timeout expired. Tells the how manieth in a row it was.
     pub fn back_off(&mut self) -> u32 {
-        self.expiries = (self.expiries + 1).min(8);
+        self.expiries = (self.expiries + 1).min(LINEAR_TIMEOUTS + 5);
         self.expiries
     }
 
-    /// When what was sent is to be sent again.
+    /// When what was sent is to be sent again: in the end twice as late each time (RFC 6298 section 5.5).
     pub fn timeout(&self) -> Duration {
+        let doublings = self.expiries.saturating_sub(LINEAR_TIMEOUTS);
+        (self.base() * (1 << doublings)).min(MAXIMUM_TIMEOUT)
+    }
+
+    fn base(&self) -> Duration {
         let estimate = self.smoothed.map_or(INITIAL_TIMEOUT, |smoothed| smoothed + self.variation * 4);
-        (estimate.max(MINIMUM_TIMEOUT).max(self.floor) * (1 << self.expiries)).min(MAXIMUM_TIMEOUT)
+        estimate.max(MINIMUM_TIMEOUT).max(self.floor)
     }
 
     /// When silence is worth a probe: RFC 9002 section 6.2.
     pub fn probe_timeout(&self) -> Duration {
-        self.smoothed.map_or(self.timeout(), |smoothed| (smoothed * 2).max(MINIMUM_PROBE))
+        self.smoothed.map_or(self.timeout(), |smoothed| (smoothed * 2).max(MINIMUM_PROBE).max(self.floor))
     }
 }
 
-/// How many datagrams may be under way: RFC 5681.
+/// How many bytes may be under way: RFC 5681.
 #[derive(Debug)]
 pub struct Window {
     size: usize,
     slow_start_until: usize,
-    /// Acknowledged since the window last grew.
-    acknowledged: usize,
     /// Losses among datagrams before this one belong to the episode that is already paid for.
     recovery: u64,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { size: INITIAL_WINDOW, slow_start_until: MAXIMUM_WINDOW, acknowledged: 0, recovery: 0 }
+        Self { size: INITIAL_WINDOW, slow_start_until: usize::MAX, recovery: 0 }
     }
 }
 
 impl Window {
-    pub fn has_room(&self, under_way: usize) -> bool {
-        under_way < self.size
+    /// Whether there is room for a whole datagram beside what is under way: no dribble of small ones (RFC 896).
+    pub fn has_room(&self, datagrams: usize, bytes: usize) -> bool {
+        datagrams < MAX_UNDER_WAY && bytes + MAX_DATAGRAM <= self.size
     }
 
-    /// So many datagrams have arrived.
-    pub fn grow(&mut self, datagrams: usize) {
-        self.acknowledged += datagrams;
-        let needed = if self.size < self.slow_start_until { 1 } else { self.size };
-        self.size = (self.size + self.acknowledged / needed).min(MAXIMUM_WINDOW);
-        self.acknowledged %= needed;
+    /// So many bytes have arrived.
+    pub fn grow(&mut self, bytes: usize) {
+        let is_slow_start = self.size < self.slow_start_until;
+        self.size += if is_slow_start { bytes } else { MAX_DATAGRAM * bytes / self.size };
+        self.size = self.size.min(MAX_UNDER_WAY * MAX_DATAGRAM);
     }
 
-    /// This datagram was lost, and `next` is the next to leave: halves the window, once for all that
-    /// were under way together.
+    /// This datagram was lost, and `next` is the next to leave: halves the window, once for all that were under way
+    /// together.
     pub fn shrink(&mut self, datagram: u64, next: u64) {
         if datagram >= self.recovery {
             self.size = (self.size / 2).max(MINIMUM_WINDOW);

@@ -45,6 +45,7 @@ pub struct Sender {
     /// Of each datagram under way, how many of its messages are; the last one's number, and that of
     /// the last one from which something was acknowledged.
     under_way: BTreeMap<u64, usize>,
+    bytes_under_way: usize,
     last_datagram: u64,
     highest_acknowledged: u64,
     /// One datagram may leave although the window is full.
@@ -63,14 +64,21 @@ struct Outgoing {
     /// A SAY: with it, a line of the person's is complete.
     ends_line: bool,
     said: Instant,
-    first_sent: Option<Instant>,
+    sent: Option<Sent>,
     state: State,
+}
+
+/// When a message left. Of two, that is the greater which left later, and of those the one which left only then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sent {
+    last: Instant,
+    first: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
     ToBeSent,
-    UnderWay { datagram: u64, sent: Instant },
+    UnderWay { datagram: u64 },
     Acknowledged,
 }
 
@@ -98,7 +106,7 @@ impl Sender {
         let line = format!("{}\n", Message::Numbered { to: self.to, from: self.from, sequence, body });
         self.waiting_bytes += line.len();
         let state = State::ToBeSent;
-        self.queue.push_back(Outgoing { line, ends_line, said: now, first_sent: None, state });
+        self.queue.push_back(Outgoing { line, ends_line, said: now, sent: None, state });
     }
 
     /// Whether so much waits already that the next line has to.
@@ -132,8 +140,8 @@ impl Sender {
 
     /// Since when nothing was acknowledged although something is under way.
     pub fn stalled_since(&self) -> Option<Instant> {
-        let first_sent = self.queue.front()?.first_sent?;
-        self.last_progress.max(Some(first_sent))
+        let oldest = self.queue.front()?.sent?;
+        self.last_progress.max(Some(oldest.first))
     }
 
     /// Takes in an acknowledgement. One of what was never sent is dropped.
@@ -142,15 +150,11 @@ impl Sender {
         if next > end || ranges.last().is_some_and(|range| *range.end() >= end) {
             return;
         }
-        let datagrams = self.under_way.len();
-        let (mut clean, mut doubtful) = (None, None);
+        let bytes = self.bytes_under_way;
+        let mut newest = None;
         for range in [self.first..=next.saturating_sub(1)].iter().chain(ranges) {
             for sequence in self.first.max(*range.start())..=*range.end() {
-                match self.acknowledge((sequence - self.first) as usize) {
-                    Some((sent, true)) => clean = clean.max(Some(sent)),
-                    Some((sent, false)) => doubtful = doubtful.max(Some(sent)),
-                    None => {}
-                }
+                newest = newest.max(self.acknowledge((sequence - self.first) as usize));
             }
         }
         while self.queue.front().is_some_and(|outgoing| outgoing.state == State::Acknowledged) {
@@ -158,30 +162,29 @@ impl Sender {
             (self.first, self.sent) = (self.first + 1, self.sent - 1);
             self.cursor = self.cursor.saturating_sub(1);
         }
-        match (clean, doubtful) {
-            (Some(sent), _) => self.round_trip.measure(now - sent),
-            (None, Some(sent)) => self.round_trip.doubt(now - sent),
-            (None, None) => return,
+        match newest {
+            Some(Sent { last, first }) if last == first => self.round_trip.measure(now - first),
+            Some(Sent { first, .. }) => self.round_trip.doubt(now - first),
+            None => return self.round_trip.regret(),
         }
         (self.last_progress, self.probed) = (Some(now), false);
-        self.window.grow(datagrams - self.under_way.len());
+        self.window.grow(bytes - self.bytes_under_way);
         self.find_lost();
     }
 
-    /// Tells when the message was first sent, and whether it was sent only then; `None` where it was
-    /// acknowledged before.
-    fn acknowledge(&mut self, index: usize) -> Option<(Instant, bool)> {
+    /// Tells when the message was sent; `None` where it was acknowledged before.
+    fn acknowledge(&mut self, index: usize) -> Option<Sent> {
         let outgoing = &mut self.queue[index];
-        let first_sent = outgoing.first_sent.expect("nobody can acknowledge what was never sent");
+        let sent = outgoing.sent.expect("nobody can acknowledge what was never sent");
         match std::mem::replace(&mut outgoing.state, State::Acknowledged) {
-            State::UnderWay { datagram, sent } => {
+            State::UnderWay { datagram } => {
                 self.highest_acknowledged = self.highest_acknowledged.max(datagram);
-                self.leave(datagram);
-                Some((first_sent, sent == first_sent))
+                self.land(index, datagram);
             }
-            State::ToBeSent => Some((first_sent, false)),
-            State::Acknowledged => None,
+            State::ToBeSent => {}
+            State::Acknowledged => return None,
         }
+        Some(sent)
     }
 
     /// A message in a datagram that left three before one that has arrived will not come any more.
@@ -191,7 +194,7 @@ impl Sender {
             return;
         }
         for index in 0..self.sent {
-            let State::UnderWay { datagram, .. } = self.queue[index].state else { continue };
+            let State::UnderWay { datagram } = self.queue[index].state else { continue };
             if datagram + OVERTAKEN <= self.highest_acknowledged {
                 self.send_again(index);
                 self.window.shrink(datagram, self.last_datagram + 1);
@@ -200,15 +203,16 @@ impl Sender {
     }
 
     fn send_again(&mut self, index: usize) {
-        if let State::UnderWay { datagram, .. } = self.queue[index].state {
-            self.leave(datagram);
+        if let State::UnderWay { datagram } = self.queue[index].state {
+            self.land(index, datagram);
             self.queue[index].state = State::ToBeSent;
             self.cursor = self.cursor.min(index);
         }
     }
 
     /// A message is no longer under way in this datagram.
-    fn leave(&mut self, datagram: u64) {
+    fn land(&mut self, index: usize, datagram: u64) {
+        self.bytes_under_way -= self.queue[index].line.len();
         let messages = self.under_way.get_mut(&datagram).expect("what is under way is counted");
         *messages -= 1;
         if *messages == 0 {
@@ -238,7 +242,7 @@ impl Sender {
         (self.probed, self.urgent) = (expiries < DESPERATE, true);
         let mut bytes = 0;
         for index in 0..self.sent {
-            let State::UnderWay { datagram, .. } = self.queue[index].state else { continue };
+            let State::UnderWay { datagram } = self.queue[index].state else { continue };
             bytes += self.queue[index].line.len();
             if bytes > MAX_DATAGRAM {
                 break;
@@ -256,7 +260,7 @@ impl Sender {
         while let Some(index) = self.next_to_send() {
             let bytes = self.queue[index].line.len();
             if !is_open || out.open_datagram(destination, bytes).is_none() {
-                if !self.window.has_room(self.under_way.len()) && !self.urgent {
+                if !self.window.has_room(self.under_way.len(), self.bytes_under_way) && !self.urgent {
                     break;
                 }
                 (is_open, self.urgent) = (true, false);
@@ -264,10 +268,11 @@ impl Sender {
             }
             let outgoing = &mut self.queue[index];
             out.send_line(destination, &outgoing.line);
-            self.retransmissions += u64::from(outgoing.first_sent.is_some());
-            outgoing.first_sent.get_or_insert(out.now);
-            outgoing.state = State::UnderWay { datagram: self.last_datagram, sent: out.now };
+            self.retransmissions += u64::from(outgoing.sent.is_some());
+            outgoing.sent.get_or_insert(Sent { last: out.now, first: out.now }).last = out.now;
+            outgoing.state = State::UnderWay { datagram: self.last_datagram };
             *self.under_way.entry(self.last_datagram).or_default() += 1;
+            self.bytes_under_way += bytes;
             self.last_sent = Some(out.now);
             if index == self.sent {
                 self.sent += 1;
@@ -286,10 +291,13 @@ impl Sender {
     /// RFC 6298 section 5: from when the oldest was sent, or something arrived.
     fn retransmission_time(&self) -> Option<Instant> {
         let oldest = self.queue.iter().find_map(|outgoing| match outgoing.state {
-            State::UnderWay { sent, .. } => Some(sent),
+            State::UnderWay { .. } => outgoing.sent,
             _ => None,
         })?;
-        Some(self.last_progress.map_or(oldest, |progress| progress.max(oldest)) + self.round_trip.timeout())
+        Some(
+            self.last_progress.map_or(oldest.last, |progress| progress.max(oldest.last))
+                + self.round_trip.timeout(),
+        )
     }
 
     fn probe_time(&self) -> Option<Instant> {
