@@ -14,7 +14,7 @@ use p2p_chat::protocol::meet::tracker::Tracker;
 use p2p_chat::protocol::output::Transmit;
 use p2p_chat::protocol::peer::{Meeting, Peer, Settings};
 use p2p_chat::protocol::wire::field::Id;
-use p2p_chat::protocol::wire::message::Who;
+use p2p_chat::protocol::wire::message::{Message, Who, read_datagram};
 
 pub const TRACKER: &str = "198.51.100.1:55555";
 
@@ -44,6 +44,9 @@ pub struct Host {
     pub lines: Vec<(Id, String)>,
     pub outcome: Option<bool>,
     pub sent: usize,
+    /// The numbered messages that left, and how many of them had left before.
+    said: HashSet<String>,
+    pub repeats: usize,
 }
 
 pub enum Machine {
@@ -158,8 +161,9 @@ impl World {
     }
 
     pub fn add_host(&mut self, realm: Realm, endpoint: SocketAddr, machine: Machine) -> usize {
-        let (events, lines) = (Vec::new(), Vec::new());
-        self.hosts.push(Host { realm, endpoint, machine, events, lines, outcome: None, sent: 0 });
+        let (events, lines, said) = (Vec::new(), Vec::new(), HashSet::new());
+        let host = Host { realm, endpoint, machine, events, lines, outcome: None, sent: 0, said, repeats: 0 };
+        self.hosts.push(host);
         self.hosts.len() - 1
     }
 
@@ -179,6 +183,13 @@ impl World {
             next_port: 1024,
         });
         inner
+    }
+
+    /// The datagrams that are on their way to a host of the internet.
+    pub fn flying_to(&self, host: usize) -> Vec<&[u8]> {
+        let flights =
+            self.in_flight.values().filter(|flight| flight.destination == self.hosts[host].endpoint);
+        flights.map(|flight| flight.datagram.as_slice()).collect()
     }
 
     pub fn peer(&self, host: usize) -> &Peer {
@@ -283,7 +294,7 @@ impl World {
     fn send(&mut self, from: usize, transmit: Transmit) {
         let Transmit { destination, datagram } = transmit;
         assert!((1..=1200).contains(&datagram.len()), "{} bytes", datagram.len());
-        self.hosts[from].sent += 1;
+        self.hosts[from].note_sent(&datagram);
         let (mut realm, mut source) = (self.hosts[from].realm, self.hosts[from].endpoint);
         while !self.is_at(realm, destination) {
             let Some(router) = self.routers.iter_mut().find(|r| r.inner == realm) else {
@@ -349,6 +360,17 @@ impl World {
             Machine::Dead => {}
         }
         self.pump(host);
+    }
+}
+
+impl Host {
+    fn note_sent(&mut self, datagram: &[u8]) {
+        self.sent += 1;
+        for (line, message) in read_datagram(datagram) {
+            if let Ok(Message::Numbered { .. }) = message {
+                self.repeats += usize::from(!self.said.insert(String::from_utf8_lossy(line).into_owned()));
+            }
+        }
     }
 }
 

@@ -151,3 +151,90 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn milliseconds(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    /// The timeouts that follow one another while nothing is acknowledged.
+    fn timeouts(round_trip: &mut RoundTrip, count: usize) -> Vec<u128> {
+        let mut expire = || {
+            let timeout = round_trip.timeout().as_millis();
+            round_trip.back_off();
+            timeout
+        };
+        (0..count).map(|_| expire()).collect()
+    }
+
+    #[test]
+    fn the_first_timeouts_are_of_one_length_and_then_each_is_twice_the_one_before() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.measure(milliseconds(40));
+        assert_eq!(timeouts(&mut round_trip, 13)[..7], [200; 7]);
+        let mut round_trip = RoundTrip::default();
+        round_trip.measure(milliseconds(40));
+        assert_eq!(timeouts(&mut round_trip, 13)[6..], [200, 400, 800, 1600, 3200, 5000, 5000]);
+        round_trip.note_heard();
+        assert_eq!(round_trip.timeout(), milliseconds(200), "they are there");
+        assert_eq!(timeouts(&mut round_trip, 3), [200, 400, 800]);
+        round_trip.doubt(milliseconds(9000));
+        assert_eq!(timeouts(&mut round_trip, 7), [200; 7], "something was acknowledged");
+    }
+
+    #[test]
+    fn a_ping_is_a_first_guess_and_a_clean_sample_replaces_it() {
+        let mut round_trip = RoundTrip::default();
+        assert_eq!(round_trip.timeout(), milliseconds(1000));
+        round_trip.seed(milliseconds(400));
+        assert_eq!(
+            (round_trip.timeout(), round_trip.probe_timeout()),
+            (milliseconds(1200), milliseconds(800))
+        );
+        round_trip.measure(milliseconds(40));
+        assert_eq!(round_trip.smoothed, Some(milliseconds(40)));
+        round_trip.seed(milliseconds(400));
+        round_trip.measure(milliseconds(120));
+        assert_eq!(
+            round_trip.smoothed,
+            Some(milliseconds(50)),
+            "RFC 6298 section 2.3: an eighth of the difference"
+        );
+    }
+
+    #[test]
+    fn a_needless_copy_lengthens_the_timeout_until_a_clean_sample() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.measure(milliseconds(40));
+        round_trip.doubt(milliseconds(3000));
+        assert_eq!(round_trip.timeout(), milliseconds(200), "either copy may have arrived");
+        round_trip.regret();
+        assert_eq!(
+            (round_trip.timeout(), round_trip.probe_timeout()),
+            (milliseconds(3000), milliseconds(3000))
+        );
+        round_trip.measure(milliseconds(40));
+        assert_eq!(round_trip.timeout(), milliseconds(200));
+    }
+
+    #[test]
+    fn the_window_opens_twice_as_wide_then_by_a_datagram_and_is_halved_once_an_episode() {
+        let mut window = Window::default();
+        window.grow(10 * MAX_DATAGRAM);
+        assert_eq!(window.size, 20 * MAX_DATAGRAM);
+        window.shrink(7, 30);
+        window.shrink(29, 31);
+        assert_eq!(window.size, 10 * MAX_DATAGRAM, "one episode");
+        (0..10).for_each(|_| window.grow(MAX_DATAGRAM));
+        assert!((10 * MAX_DATAGRAM..=11 * MAX_DATAGRAM).contains(&window.size), "{}", window.size);
+        window.shrink(31, 40);
+        window.shrink(41, 50);
+        assert_eq!(window.size, MINIMUM_WINDOW);
+        assert!(window.has_room(0, 5 * MAX_DATAGRAM) && !window.has_room(0, 5 * MAX_DATAGRAM + 1));
+        (0..1000).for_each(|_| window.grow(64 * MAX_DATAGRAM));
+        assert!(window.has_room(63, 63 * MAX_DATAGRAM) && !window.has_room(64, 0));
+    }
+}

@@ -20,8 +20,8 @@ use crate::protocol::wire::message::{Body, MAX_DATAGRAM, MAX_TEXT, Message};
 /// A message overtaken by so many datagrams is lost: RFC 9002 section 6.1.1.
 const OVERTAKEN: u64 = 3;
 
-/// From so many timeouts in a row on, each is followed by a probe: RFC 9002 section 6.2.4 lets two
-/// datagrams go, so that one more loss does not cost another timeout.
+/// From so many timeouts in a row on, each is followed by a probe: RFC 9002 section 6.2.4 lets two datagrams go, so
+/// that one more loss does not cost another timeout.
 const DESPERATE: u32 = 3;
 
 /// What may wait behind the window before the keyboard has to.
@@ -42,8 +42,8 @@ pub struct Sender {
     /// The next to be sent, or sent again, is not before this one.
     cursor: usize,
     waiting_bytes: usize,
-    /// Of each datagram under way, how many of its messages are; the last one's number, and that of
-    /// the last one from which something was acknowledged.
+    /// Of each datagram under way, how many of its messages are; the number of the last one that was sent, and of the
+    /// last one from which something was acknowledged.
     under_way: BTreeMap<u64, usize>,
     bytes_under_way: usize,
     last_datagram: u64,
@@ -55,7 +55,6 @@ pub struct Sender {
     last_progress: Option<Instant>,
     window: Window,
     pub round_trip: RoundTrip,
-    pub retransmissions: u64,
 }
 
 #[derive(Debug)]
@@ -131,11 +130,6 @@ impl Sender {
 
     fn open_lines(&self) -> impl Iterator<Item = &Outgoing> {
         self.queue.iter().filter(|line| line.ends_line && line.state != State::Acknowledged)
-    }
-
-    /// What is under way: datagrams, and messages from the oldest to the newest.
-    pub fn under_way(&self) -> (usize, usize) {
-        (self.under_way.len(), self.sent)
     }
 
     /// Since when nothing was acknowledged although something is under way.
@@ -226,8 +220,8 @@ impl Sender {
         if is_due(self.retransmission_time()) {
             self.retransmit_oldest();
         } else if is_due(self.probe_time()) {
-            let last =
-                (0..self.sent).rev().find(|index| matches!(self.queue[*index].state, State::UnderWay { .. }));
+            let is_under_way = |index: &usize| matches!(self.queue[*index].state, State::UnderWay { .. });
+            let last = (0..self.sent).rev().find(is_under_way);
             self.send_again(last.expect("something is under way"));
             (self.probed, self.urgent) = (true, true);
         }
@@ -268,7 +262,6 @@ impl Sender {
             }
             let outgoing = &mut self.queue[index];
             out.send_line(destination, &outgoing.line);
-            self.retransmissions += u64::from(outgoing.sent.is_some());
             outgoing.sent.get_or_insert(Sent { last: out.now, first: out.now }).last = out.now;
             outgoing.state = State::UnderWay { datagram: self.last_datagram };
             *self.under_way.entry(self.last_datagram).or_default() += 1;
@@ -294,17 +287,190 @@ impl Sender {
             State::UnderWay { .. } => outgoing.sent,
             _ => None,
         })?;
-        Some(
-            self.last_progress.map_or(oldest.last, |progress| progress.max(oldest.last))
-                + self.round_trip.timeout(),
-        )
+        Some(self.last_progress.max(Some(oldest.last))? + self.round_trip.timeout())
     }
 
+    /// RFC 9002 section 6.2: from when the last one was sent, or something arrived; once for each silence.
     fn probe_time(&self) -> Option<Instant> {
         let last_sent = self.last_sent.filter(|_| !self.probed && !self.under_way.is_empty())?;
-        Some(
-            self.last_progress.map_or(last_sent, |progress| progress.max(last_sent))
-                + self.round_trip.probe_timeout(),
-        )
+        Some(self.last_progress.max(Some(last_sent))? + self.round_trip.probe_timeout())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sender and a clock. What leaves is noted as the numbers in each datagram.
+    struct Bench {
+        sender: Sender,
+        out: Output,
+        start: Instant,
+    }
+
+    impl Bench {
+        /// A round trip takes 40 ms, so a timeout 200 ms and a probe 80 ms.
+        fn new() -> Self {
+            let start = Instant::now();
+            let mut sender = Sender::new(Id(0xb0), Id(0xa1));
+            sender.round_trip.measure(Duration::from_millis(40));
+            sender.round_trip.measure(Duration::from_millis(40));
+            Self { sender, out: Output::new(start), start }
+        }
+
+        /// Says lines of so many bytes, each by itself.
+        fn say(&mut self, lines: usize, bytes: usize) -> Vec<Vec<u64>> {
+            (0..lines)
+                .flat_map(|_| {
+                    self.sender.say(&"x".repeat(bytes), self.out.now);
+                    self.turn(self.out.now)
+                })
+                .collect()
+        }
+
+        fn turn(&mut self, now: Instant) -> Vec<Vec<u64>> {
+            self.out.begin(now);
+            self.sender.run(SocketAddr::from(([192, 0, 2, 2], 50001)), &mut self.out);
+            let numbers = |datagram: Vec<u8>| -> Vec<u64> {
+                let lines = String::from_utf8(datagram).expect("we write UTF-8");
+                lines
+                    .lines()
+                    .map(|line| line.split(' ').nth(3).and_then(|n| n.parse().ok()).expect("a number"))
+                    .collect()
+            };
+            self.out.transmits.drain(..).map(|transmit| numbers(transmit.datagram)).collect()
+        }
+
+        /// What leaves until then, and when, in milliseconds.
+        fn run_until(&mut self, milliseconds: u64) -> Vec<(u128, Vec<u64>)> {
+            let end = self.start + Duration::from_millis(milliseconds);
+            let mut left = Vec::new();
+            while let Some(next) = self.out.wake.filter(|next| *next <= end) {
+                let datagrams = self.turn(next.max(self.out.now));
+                let time = (self.out.now - self.start).as_millis();
+                left.extend(datagrams.into_iter().map(|numbers| (time, numbers)));
+            }
+            self.out.now = end;
+            left
+        }
+
+        fn acknowledge(&mut self, next: u64, ranges: &[RangeInclusive<u64>]) -> Vec<Vec<u64>> {
+            self.sender.handle_ack(next, ranges, self.out.now);
+            self.turn(self.out.now)
+        }
+    }
+
+    #[test]
+    fn a_message_that_three_datagrams_have_overtaken_is_sent_again_at_once() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.say(5, 10), [[1], [2], [3], [4], [5]]);
+        bench.run_until(40);
+        assert!(bench.acknowledge(1, &[2..=3]).is_empty(), "by two only");
+        assert_eq!(bench.acknowledge(1, &[2..=4]), [[1]]);
+        assert!(bench.acknowledge(1, &[2..=5]).is_empty(), "once");
+    }
+
+    #[test]
+    fn a_silence_brings_one_probe_of_the_last_and_a_timeout_one_datagram_of_the_oldest() {
+        let mut bench = Bench::new();
+        bench.say(3, 1000);
+        assert_eq!(bench.run_until(300), [(80, vec![3]), (200, vec![1])]);
+        assert_eq!(bench.run_until(500), [(400, vec![1])]);
+    }
+
+    #[test]
+    fn from_the_third_timeout_in_a_row_on_each_is_followed_by_a_probe() {
+        let mut bench = Bench::new();
+        bench.say(1, 10);
+        let times: Vec<u128> = bench.run_until(1000).into_iter().map(|(time, _)| time).collect();
+        assert_eq!(times, [0, 80, 280, 480, 680, 760, 960][1..]);
+    }
+
+    #[test]
+    fn one_loss_episode_halves_the_window_once_even_where_the_last_datagram_is_lost() {
+        let mut bench = Bench::new();
+        let window = |bench: &Bench| {
+            let has_room =
+                |datagrams: &usize| bench.sender.window.has_room(0, (datagrams - 1) * MAX_DATAGRAM);
+            (1..=64).rev().find(has_room).expect("there is always room for one")
+        };
+        bench.say(100, MAX_TEXT);
+        bench.run_until(40);
+        let flying = bench.acknowledge(11, &[]).concat();
+        let (first, last) = (flying[0], flying[flying.len() - 1]);
+        assert_eq!((first, window(&bench)), (11, 19), "slow start");
+        bench.run_until(60);
+        let flying = bench.acknowledge(11, &[12..=last - 1]).concat();
+        assert_eq!(
+            (flying[0], window(&bench)),
+            (11, 9 + 9),
+            "one is lost; arriving, the others have made room"
+        );
+        bench.run_until(100);
+        let newest = flying[flying.len() - 1];
+        let again = bench.acknowledge(last, &[last + 1..=newest]).concat();
+        assert_eq!(again[0], last, "and so is the last of those that flew together");
+        assert!(window(&bench) >= 18, "it is paid for: {}", window(&bench));
+    }
+
+    #[test]
+    fn what_flies_is_bounded_in_datagrams_bytes_and_numbers() {
+        for (bytes, datagrams, numbers) in [(1100, 64, 64), (300, 64, 192), (1, 40, MAX_AHEAD)] {
+            let mut bench = Bench::new();
+            let (mut flying, mut time) = (bench.say(3000, bytes), 0);
+            for _ in 0..20 {
+                time += 40;
+                bench.run_until(time);
+                let next = flying.concat().into_iter().max().map_or(1, |last| last + 1);
+                flying = bench.acknowledge(next, &[]);
+                assert!(flying.len() <= 64 && flying.concat().len() <= MAX_AHEAD, "{}", flying.len());
+                bench.say(1000, bytes);
+            }
+            let (most, all) = (flying.len(), flying.concat().len());
+            assert!(most <= datagrams && most * 11 >= datagrams * 10, "{bytes} bytes: {most} datagrams");
+            assert!(all <= numbers && all * 11 >= numbers * 10, "{bytes} bytes: {all} messages");
+        }
+    }
+
+    #[test]
+    fn what_waits_leaves_packed_when_a_whole_datagram_fits() {
+        let mut bench = Bench::new();
+        let alone = bench.say(100, 10);
+        assert!(alone.len() == 64 && alone.iter().all(|numbers| numbers.len() == 1), "{alone:?}");
+        bench.run_until(40);
+        let packed = bench.acknowledge(65, &[]);
+        assert_eq!(packed.iter().map(Vec::len).sum::<usize>(), 36);
+        assert_eq!(packed.len(), 2, "1,200 bytes hold 22 of these");
+    }
+
+    #[test]
+    fn an_acknowledgement_of_what_was_never_sent_is_dropped_as_a_whole() {
+        let mut bench = Bench::new();
+        bench.say(2, 10);
+        for (next, ranges) in [(4, vec![]), (2, vec![3..=3]), (u64::MAX >> 1, vec![])] {
+            bench.acknowledge(next, &ranges);
+            assert_eq!(bench.sender.unacknowledged(), 2);
+        }
+        bench.acknowledge(3, &[]);
+        assert!(bench.sender.is_done());
+        bench.acknowledge(0, &[]); // long out of date
+    }
+
+    #[test]
+    fn a_long_line_goes_in_pieces_that_end_between_characters() {
+        let mut sender = Sender::new(Id(0xb0), Id(0xa1));
+        sender.say(&"\u{6f22}".repeat(1000), Instant::now());
+        let pieces: Vec<Message> =
+            sender.queue.iter().map(|piece| piece.line.trim_end().parse().expect("well formed")).collect();
+        let text: String = pieces
+            .iter()
+            .map(|piece| match piece {
+                Message::Numbered { body: Body::Say(text) | Body::Part(text), .. } => text.as_str(),
+                _ => panic!("{piece} is no piece"),
+            })
+            .collect();
+        assert_eq!(text, "\u{6f22}".repeat(1000));
+        assert!(sender.queue.iter().all(|piece| piece.line.len() <= MAX_DATAGRAM));
+        assert_eq!(sender.unacknowledged(), 1);
     }
 }
