@@ -178,7 +178,7 @@ fn at_30_percent_loss_each_way_the_last_of_300_lines_is_acknowledged_within_3_se
 fn a_path_that_becomes_slow_is_learnt_and_its_lines_are_no_longer_sent_twice() {
     for seed in 0..50 {
         let (mut world, alice, bob) = couple(seed, Weather::FAIR);
-        let mut say = |world: &mut World| {
+        let say = |world: &mut World| {
             world.act(alice, |peer, now| peer.say("hello", now));
             world.run_for(Duration::from_millis(2100));
         };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::protocol::output::Output;
-use crate::protocol::wire::field::{Id, Name};
+use crate::protocol::wire::field::Id;
 use crate::protocol::wire::message::{Introduction, Message};
 
 /// The largest room: everybody in it talks to everybody.
@@ -19,7 +19,6 @@ pub const MEMORY: Duration = Duration::from_secs(10);
 /// A room: the first so many who registered for it.
 #[derive(Debug)]
 pub struct Room {
-    pub name: Name,
     size: u8,
     members: Vec<Member>,
 }
@@ -34,13 +33,17 @@ struct Member {
 }
 
 impl Room {
-    pub fn new(name: Name, size: u8) -> Self {
-        Self { name, size, members: Vec::new() }
+    pub fn new(size: u8) -> Self {
+        Self { size, members: Vec::new() }
     }
 
     /// Whether it takes no newcomer.
     pub fn is_complete(&self) -> bool {
         self.members.len() == usize::from(self.size)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     pub fn ids(&self) -> impl Iterator<Item = Id> {
@@ -52,15 +55,17 @@ impl Room {
         self.members.push(Member { who, heard: now, left: false, met: Vec::new() });
     }
 
-    /// A member has registered again. If its address has changed, nobody has met it there.
-    pub fn refresh(&mut self, who: Introduction, now: Instant) {
-        let Some(member) = self.member(who.id) else { return };
-        let has_moved = (member.who.public, member.who.private) != (who.public, who.private);
+    /// A member has registered again. If its address has changed, nobody has met it there: hands out the one before.
+    pub fn refresh(&mut self, who: Introduction, now: Instant) -> Option<SocketAddr> {
+        let member = self.member(who.id)?;
+        let before = member.who;
         (member.who, member.heard, member.left) = (who, now, false);
-        if has_moved {
-            member.met.clear();
-            self.members.iter_mut().for_each(|other| other.met.retain(|id| *id != who.id));
+        if (before.public, before.private) == (who.public, who.private) {
+            return None;
         }
+        member.met.clear();
+        self.members.iter_mut().for_each(|other| other.met.retain(|id| *id != who.id));
+        Some(before.public)
     }
 
     /// Answers a member with WAIT, and with an introduction, both ways, to everyone with whom it
@@ -76,11 +81,10 @@ impl Room {
         }
     }
 
-    /// Notes that a member has met another. It counts only from the address that is being
-    /// introduced: a MET on its way while that changed says nothing about the new one.
-    pub fn note_met(&mut self, source: SocketAddr, id: Id, other: Id, now: Instant) {
+    /// Notes that a member has met another.
+    pub fn note_met(&mut self, id: Id, other: Id, now: Instant) {
         let is_here = self.ids().any(|id| id == other) && !self.has_met(id, other);
-        if let Some(member) = self.member(id).filter(|member| member.who.public == source && !member.left) {
+        if let Some(member) = self.member(id).filter(|member| !member.left) {
             member.heard = now;
             member.met.extend(is_here.then_some(other));
         }
@@ -100,10 +104,11 @@ impl Room {
         self.member(id).into_iter().for_each(|member| member.left = true);
     }
 
-    /// Takes a member out of a room that is not complete.
-    pub fn remove(&mut self, id: Id) {
-        self.members.retain(|member| member.who.id != id);
+    /// Takes a member out; hands out its address.
+    pub fn remove(&mut self, id: Id) -> Option<SocketAddr> {
         self.members.iter_mut().for_each(|other| other.met.retain(|met| *met != id));
+        let index = self.members.iter().position(|member| member.who.id == id)?;
+        Some(self.members.remove(index).who.public)
     }
 
     /// Who has not registered for too long. A complete room is forgotten as a whole.

@@ -38,33 +38,35 @@ pub struct Tracker {
     size: u8,
     forever: bool,
     started: Instant,
-    cookie_key: RandomState,
+    secret: RandomState,
+    /// A room that takes newcomers stands under the hash of its name, a complete one under that of its number.
     rooms: HashMap<u64, Room>,
-    next_room: u64,
-    /// The room of each name that still takes newcomers.
-    open: HashMap<Name, u64>,
+    completed: u64,
+    first_complete: Option<u64>,
+    /// Under what the room of each member stands.
     members: HashMap<Id, u64>,
+    /// Who has registered from there last.
+    endpoints: HashMap<SocketAddr, Id>,
     /// Ids that have left lately, and when to forget them.
     departed: HashMap<Id, Instant>,
-    first_complete: Option<u64>,
     pub out: Output,
 }
 
 impl Tracker {
-    /// A tracker for rooms of `size` members, 2 to [`MAX_ROOM`]. Unless it works `forever`, it
-    /// finishes with its first complete room.
-    pub fn new(size: u8, forever: bool, cookie_key: RandomState, now: Instant) -> Self {
+    /// A tracker for rooms of `size` members, 2 to [`MAX_ROOM`]. Unless it works `forever`, it finishes with its first
+    /// complete room.
+    pub fn new(size: u8, forever: bool, secret: RandomState, now: Instant) -> Self {
         Self {
             size: size.clamp(2, MAX_ROOM),
             forever,
             started: now,
-            cookie_key,
+            secret,
             rooms: HashMap::new(),
-            next_room: 0,
-            open: HashMap::new(),
-            members: HashMap::new(),
-            departed: HashMap::new(),
+            completed: 0,
             first_complete: None,
+            members: HashMap::new(),
+            endpoints: HashMap::new(),
+            departed: HashMap::new(),
             out: Output::new(now),
         }
     }
@@ -74,7 +76,7 @@ impl Tracker {
         (self.out.now, self.out.wake) = (now, Some(now + SWEEP_INTERVAL));
         self.departed.retain(|_, until| *until > now);
         let rooms: Vec<u64> = self.rooms.keys().copied().collect();
-        rooms.into_iter().for_each(|number| self.forget_silent(number));
+        rooms.into_iter().for_each(|room| self.forget_silent(room));
     }
 
     /// Takes in what arrived from `source`.
@@ -90,7 +92,9 @@ impl Tracker {
                 Ok(Message::Met { cookie, id, other }) if self.is_proven(&cookie, source) => {
                     self.note_met(source, id, other);
                 }
-                Ok(Message::Leave { cookie, id }) if self.is_proven(&cookie, source) => self.note_left(id),
+                Ok(Message::Leave { cookie, id }) if self.is_proven(&cookie, source) => {
+                    self.note_left(source, id);
+                }
                 _ => {} // unproven, or a peer's message that has lost its way, or nonsense
             }
         }
@@ -110,7 +114,7 @@ impl Tracker {
 
     /// Keyed, so that nobody can make one for an address at which they do not receive.
     fn cookie(&self, source: SocketAddr, period: u64) -> Cookie {
-        let hash = self.cookie_key.hash_one((source.ip(), source.port(), period));
+        let hash = self.secret.hash_one((source.ip(), source.port(), period));
         format!("{hash:016x}").parse().expect("16 hex digits are a cookie")
     }
 
@@ -119,48 +123,69 @@ impl Tracker {
         if self.departed.get(&who.id).is_some_and(|until| *until > now) {
             return; // a late copy of what it said before it left
         }
-        let rooms = [self.members.get(&who.id), self.open.get(&name)].map(|number| number.copied());
-        rooms.into_iter().flatten().for_each(|number| self.forget_silent(number));
-        let number = match self.members.get(&who.id) {
-            Some(&number) => number,
+        if let Some(ghost) = self.endpoints.get(&who.public).copied().filter(|id| *id != who.id) {
+            self.note_left(who.public, ghost); // only one can have this address now: that one was started again
+        }
+        let open = self.secret.hash_one(name);
+        let rooms = [self.members.get(&who.id).copied(), Some(open)];
+        rooms.into_iter().flatten().for_each(|room| self.forget_silent(room));
+        let room = match self.members.get(&who.id) {
+            Some(&room) => room,
             None if self.members.len() + self.departed.len() >= MAX_MEMBERS => {
                 let text = "this tracker is full: wait, or use another".to_owned();
                 return self.out.send(who.public, &Message::Full { text });
             }
-            None => self.add(name, who),
+            None => self.add(open, who),
         };
-        let room = self.rooms.get_mut(&number).expect("a member's room exists");
-        room.refresh(who, now);
+        let room = self.rooms.get_mut(&room).expect("a member's room exists");
+        let before = room.refresh(who, now);
         room.answer(who, &mut self.out);
+        if let Some(before) = before {
+            self.vacate(before, who.id);
+            self.endpoints.insert(who.public, who.id);
+        }
     }
 
-    /// Takes a newcomer into the room of that name that still takes some, and tells its number.
-    fn add(&mut self, name: Name, who: Introduction) -> u64 {
-        self.next_room += 1;
-        let number = *self.open.entry(name).or_insert(self.next_room);
-        let room = self.rooms.entry(number).or_insert_with(|| Room::new(name, self.size));
+    /// Takes a newcomer into the room that is open; tells under what it stands.
+    fn add(&mut self, open: u64, who: Introduction) -> u64 {
+        let room = self.rooms.entry(open).or_insert_with(|| Room::new(self.size));
         room.add(who, self.out.now);
-        self.members.insert(who.id, number);
+        let is_complete = room.is_complete();
+        self.members.insert(who.id, open);
+        self.endpoints.insert(who.public, who.id);
         self.out.tell(Event::Registered(who.public, who.name));
-        if room.is_complete() {
-            self.open.remove(&name);
-            self.first_complete.get_or_insert(number);
-            self.out.tell(Event::Complete(self.size));
-        }
-        number
+        if is_complete { self.complete(open) } else { open }
+    }
+
+    /// Closes a room to newcomers; the next one who comes opens another.
+    fn complete(&mut self, open: u64) -> u64 {
+        self.completed += 1;
+        let closed = self.secret.hash_one(self.completed);
+        let room = self.rooms.remove(&open).expect("somebody has just come in");
+        self.members.extend(room.ids().map(|id| (id, closed)));
+        self.rooms.insert(closed, room);
+        self.first_complete.get_or_insert(closed);
+        self.out.tell(Event::Complete(self.size));
+        closed
+    }
+
+    /// MET and LEAVE count only from the address that is being introduced: nobody speaks for another, and a MET on
+    /// its way while that changed says nothing about the new one.
+    fn room_of(&self, source: SocketAddr, id: Id) -> Option<u64> {
+        self.members.get(&id).copied().filter(|_| self.endpoints.get(&source) == Some(&id))
     }
 
     fn note_met(&mut self, source: SocketAddr, id: Id, other: Id) {
-        let Some(number) = self.members.get(&id) else { return };
-        let room = self.rooms.get_mut(number).expect("a member's room exists");
-        room.note_met(source, id, other, self.out.now);
-        if self.first_complete == Some(*number) && room.has_everyone_met() {
+        let Some(number) = self.room_of(source, id) else { return };
+        let room = self.rooms.get_mut(&number).expect("a member's room exists");
+        room.note_met(id, other, self.out.now);
+        if self.first_complete == Some(number) && room.has_everyone_met() {
             self.finish();
         }
     }
 
-    fn note_left(&mut self, id: Id) {
-        let Some(&number) = self.members.get(&id) else { return };
+    fn note_left(&mut self, source: SocketAddr, id: Id) {
+        let Some(number) = self.room_of(source, id) else { return };
         self.departed.insert(id, self.out.now + MEMORY);
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
         if room.is_complete() {
@@ -179,16 +204,21 @@ impl Tracker {
     fn remove(&mut self, number: u64, id: Id) {
         self.members.remove(&id);
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
-        room.remove(id);
-        if room.ids().next().is_some() {
-            return;
+        let at = room.remove(id);
+        let is_empty = room.is_empty();
+        at.into_iter().for_each(|at| self.vacate(at, id));
+        if is_empty {
+            self.rooms.remove(&number);
+            if self.first_complete == Some(number) {
+                self.finish();
+            }
         }
-        if self.open.get(&room.name) == Some(&number) {
-            self.open.remove(&room.name);
-        }
-        self.rooms.remove(&number);
-        if self.first_complete == Some(number) {
-            self.finish();
+    }
+
+    /// Nobody is at this address any more, unless somebody else has come there.
+    fn vacate(&mut self, endpoint: SocketAddr, id: Id) {
+        if self.endpoints.get(&endpoint) == Some(&id) {
+            self.endpoints.remove(&endpoint);
         }
     }
 
@@ -315,8 +345,8 @@ mod tests {
         bench.wait(5000);
         assert_eq!(here(&bench.register(2, BOB)), "1/2");
         bench.wait(60_000);
-        assert!(bench.tracker.rooms.is_empty() && bench.tracker.open.is_empty());
-        assert!(bench.tracker.members.is_empty());
+        assert!(bench.tracker.rooms.is_empty());
+        assert!(bench.tracker.members.is_empty() && bench.tracker.endpoints.is_empty());
     }
 
     #[test]
@@ -360,6 +390,31 @@ mod tests {
         assert_eq!(here(&bench.register(1, ALICE)), "2/2");
         bench.leave(1, ALICE);
         assert_eq!(bench.register(2, BOB).len(), 1, "in a complete room it is only noted");
+    }
+
+    #[test]
+    fn a_peer_that_was_started_again_never_meets_its_own_ghost() {
+        let mut bench = Bench::new(2, true);
+        bench.register(1, ALICE);
+        bench.wait(1000);
+        assert_eq!(bench.register(1, CAROL), [(1, "WAIT 1/2 192.0.2.1:50001".to_owned())]);
+        assert!(bench.register(1, ALICE).is_empty(), "a late copy");
+        let answer = bench.register(2, BOB);
+        assert!(answer[1].1.starts_with(&format!("PEER 2/2 {CAROL} ")), "{answer:?}");
+        // In a complete room it is as if it had left.
+        assert_eq!(here(&bench.register(1, "00000000000000d4")), "1/2");
+        assert_eq!(bench.register(2, BOB), [(2, "WAIT 2/2 192.0.2.2:50001".to_owned())]);
+    }
+
+    #[test]
+    fn nobody_can_say_leave_or_met_for_another() {
+        let mut bench = Bench::new(2, true);
+        bench.register(1, ALICE);
+        bench.leave(2, ALICE);
+        assert_eq!(here(&bench.register(2, BOB)), "2/2", "she is still here");
+        bench.met(3, ALICE, BOB);
+        bench.met(2, BOB, ALICE);
+        assert_eq!(bench.register(2, BOB).len(), 3, "she has not met him yet");
     }
 
     #[test]
