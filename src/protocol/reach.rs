@@ -56,6 +56,8 @@ pub struct Path {
     candidates: Vec<SocketAddr>,
     /// Where they are, once they are reached.
     pub endpoint: Option<SocketAddr>,
+    /// Where we have answered a PING before they were reached.
+    answered: Option<SocketAddr>,
     moving: Option<Moving>,
     attempt: u32,
     attempt_ends: Instant,
@@ -85,6 +87,7 @@ impl Path {
             public,
             candidates: Vec::new(),
             endpoint: None,
+            answered: None,
             moving: None,
             attempt: 1,
             attempt_ends: now + ATTEMPT,
@@ -104,21 +107,27 @@ impl Path {
         self.public = public;
         let mut said = vec![public, private];
         said.retain(|candidate| *candidate == public || is_local(candidate.ip()));
-        said.retain(|candidate| self.add_candidate(*candidate, out));
-        if let Some(new) = said.first() {
+        said.retain(|candidate| self.add_candidate(*candidate));
+        if self.endpoint.is_none() {
+            said.into_iter().for_each(|new| self.ping(new, out));
+        } else if let Some(new) = said.first() {
             self.try_moving(*new, out.now);
         }
     }
 
-    /// Takes in a PING: it proves nothing, but shows where its sender can be reached. One that
-    /// called for the whole room is no sign that a path has moved.
+    /// Takes in a PING: it proves nothing, but shows where its sender can be reached, and now is the time to try (a
+    /// triggered check, RFC 8445 section 7.3.1.4). One that called for the whole room is no sign that a path has moved.
     pub fn handle_ping(&mut self, source: SocketAddr, is_for_us: bool, out: &mut Output) {
+        if self.endpoint.is_some() && self.answered == Some(source) {
+            return; // it came with the PONG that made the link: our answer to their first one will make theirs
+        }
         out.send(source, &Message::Pong { to: self.them, from: self.us });
         if self.endpoint.is_some() {
             self.note_heard(source, is_for_us, out.now);
         } else {
-            self.last_heard = Some(out.now);
-            self.add_candidate(source, out);
+            (self.last_heard, self.answered) = (Some(out.now), Some(source));
+            self.add_candidate(source);
+            self.ping(source, out);
         }
     }
 
@@ -177,6 +186,7 @@ impl Path {
             }
             return is_new_attempt.then_some(self.attempt);
         };
+        self.answered = None;
         if out.is_due_again(&mut self.next_ping, KEEPALIVE) {
             self.ping(endpoint, out);
         }
@@ -191,16 +201,11 @@ impl Path {
     }
 
     /// False where it was known already, or is of no use.
-    fn add_candidate(&mut self, candidate: SocketAddr, out: &mut Output) -> bool {
+    fn add_candidate(&mut self, candidate: SocketAddr) -> bool {
+        let is_of_use = !candidate.ip().is_unspecified() && !candidate.ip().is_multicast();
         let is_new = !self.candidates.contains(&candidate) && self.candidates.len() < MAX_CANDIDATES;
-        if !is_new || candidate.ip().is_unspecified() || candidate.ip().is_multicast() {
-            return false;
-        }
-        self.candidates.push(candidate);
-        if self.endpoint.is_none() {
-            self.ping(candidate, out);
-        }
-        true
+        self.candidates.extend(Some(candidate).filter(|_| is_of_use && is_new));
+        is_of_use && is_new
     }
 
     fn ping(&mut self, destination: SocketAddr, out: &mut Output) {

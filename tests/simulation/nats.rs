@@ -90,6 +90,45 @@ fn every_pair_of_routers_meets_where_it_can_and_is_told_where_it_cannot() {
     }
 }
 
+/// When each side was introduced, and when it was ready.
+fn times(world: &World, host: usize) -> [Duration; 2] {
+    let time = |is_it: fn(&Event) -> bool| {
+        let found = world.hosts[host].events.iter().find(|(_, event)| is_it(event));
+        found.map(|(when, _)| *when).expect("it has happened")
+    };
+    [
+        time(|event| matches!(event, Event::Introduced(..))),
+        time(|event| matches!(event, Event::Reached { .. })),
+    ]
+}
+
+#[test]
+fn two_homes_are_ready_one_and_a_half_round_trips_after_the_introduction() {
+    let one_way = Duration::from_millis(10);
+    for seed in 0..SEEDS {
+        let weather = Weather { delay: one_way, ..Weather::FAIR };
+        let (mut world, alice, bob) = meet(seed, [Side::Behind(Plain); 2], weather, false);
+        assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
+        for host in [alice, bob] {
+            let [introduced, ready] = times(&world, host);
+            assert!(ready - introduced <= one_way * 3, "seed {seed}: {:?}", ready - introduced);
+        }
+    }
+}
+
+/// The first PINGs cross, or one of them is faster than the introduction.
+#[test]
+fn crossing_and_early_pings_cost_no_round_of_pings() {
+    for seed in 0..SEEDS {
+        let weather = Weather { delay: Duration::ZERO, jitter: Duration::from_micros(200), ..Weather::FAIR };
+        let (mut world, alice, bob) = meet(seed, [Side::Public; 2], weather, false);
+        assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
+        let [introduced, _] = times(&world, bob);
+        let late = world.elapsed() - introduced;
+        assert!(late <= Duration::from_millis(2), "seed {seed}: {late:?}");
+    }
+}
+
 fn is_explained(world: &World, host: usize) -> bool {
     world.hosts[host].events.iter().any(|(_, event)| match event {
         Event::Unreachable(_, failure) => !failure.tried.is_empty() && failure.ours.is_some(),

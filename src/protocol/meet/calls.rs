@@ -19,9 +19,8 @@ use crate::protocol::wire::message::{Message, Who};
 /// The ports that peers on one machine share out among themselves, and that a LAN is called on.
 pub const PORTS: std::ops::RangeInclusive<u16> = 50001..=50010;
 
-/// Everyone on this network, and everyone on this machine, which the first does not reach while it
-/// is on no network.
-const EVERYONE: [Ipv4Addr; 2] = [Ipv4Addr::BROADCAST, Ipv4Addr::new(127, 255, 255, 255)];
+/// Everyone on this network, and everyone on this machine, which the first does not reach while it is on no network.
+const EVERYONE: [Ipv4Addr; 2] = [Ipv4Addr::BROADCAST, Ipv4Addr::LOCALHOST];
 
 const CALL_INTERVAL: Duration = Duration::from_secs(1);
 const LAN_INTERVAL: Duration = Duration::from_secs(2);
