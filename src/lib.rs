@@ -41,6 +41,12 @@ pub mod protocol {
     pub mod event;
     pub mod output;
 
+    // The words that everything else is told in.
+    pub use event::{Event, Failure};
+    pub use output::{Output, Transmit};
+    pub use wire::field::{Id, Malformed, NO_COOKIE, Name};
+    pub use wire::message::{Body, Introduction, MAX_DATAGRAM, MAX_TEXT, Message, Who, read_datagram};
+
     /// Who is out there, and at what address?
     pub mod meet {
         pub mod calls;

@@ -7,29 +7,24 @@
 
 use std::error::Error;
 use std::io::stdin;
+use std::mem::take;
 use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::thread;
 
 use clap::Parser;
-use p2p_chat::io::arguments::Arguments;
+use p2p_chat::io::arguments::{PeerArguments, report};
 use p2p_chat::io::chat::Chat;
 use p2p_chat::io::keyboard::{HELP, Input, Typed, read_line, understand};
 use p2p_chat::io::socket::Buffer;
+use p2p_chat::protocol::MAX_DATAGRAM;
 use p2p_chat::protocol::talk::receiver::MAX_LINE;
-use p2p_chat::protocol::wire::message::MAX_DATAGRAM;
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report(run(&PeerArguments::parse()))
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+fn run(arguments: &PeerArguments) -> Result<(), Box<dyn Error>> {
     let chat = Arc::new(Chat::open(arguments)?);
     let receivers = chat.clone();
     thread::Builder::new().spawn(move || {
@@ -54,21 +49,26 @@ fn receive_and_print(chat: &Chat) -> std::io::Result<bool> {
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
     let mut arrival = None;
     loop {
-        let turn = chat.handle(arrival.map(|(source, length)| (source, &buffer[..length])));
-        chat.print(&turn.events);
-        if let Some(ended_well) = turn.outcome {
+        let (events, deadline, outcome) =
+            chat.handle(arrival.map(|(source, length)| (source, &buffer[..length])));
+        chat.print(&events);
+        if let Some(ended_well) = outcome {
             return Ok(ended_well);
         }
-        arrival = chat.socket.receive(&mut buffer, Some(turn.deadline))?;
+        arrival = chat.socket.receive(&mut buffer, Some(deadline))?;
     }
 }
 
 /// The main thread: until the input ends, or a person has typed `/quit`.
 fn read_keyboard_and_send(chat: &Chat) {
-    let mut input = stdin().lock();
-    while let Some(typed) = read_line(&mut input) {
+    let (mut input, mut is_first) = (stdin().lock(), true);
+    while let Some(typed) = read_line(&mut input, take(&mut is_first)) {
         chat.terminal.line_was_typed();
         match &typed {
+            Typed::Utf16 => {
+                chat.fail("the input is UTF-16, nothing of it was said: save it as UTF-8");
+                break;
+            }
             Typed::TooLong(length) => {
                 chat.fail(&format!("a line of {length} bytes was not said: {MAX_LINE} are the most"));
             }
@@ -82,7 +82,7 @@ fn read_keyboard_and_send(chat: &Chat) {
                 Input::Quit => return chat.leave(),
             },
         }
-        chat.terminal.prompt_again();
+        chat.terminal.prompt(false);
     }
     chat.end();
 }

@@ -1,78 +1,64 @@
 //! The tracker: waits for peers, and tells each of the others.
+//!
+//! ```text
+//! main thread      socket  ->  handle  ->  socket
+//! printer thread                  \--->  screen         it may stand still; nobody waits for it
+//! ```
 
 use std::error::Error;
 use std::hash::RandomState;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
-use p2p_chat::io::harm::Harm;
-use p2p_chat::io::socket::{Buffer, Socket};
+use p2p_chat::io::arguments::{TrackerArguments, report};
+use p2p_chat::io::socket::Buffer;
 use p2p_chat::io::terminal::Terminal;
-use p2p_chat::protocol::event::Event;
-use p2p_chat::protocol::meet::room::MAX_ROOM;
 use p2p_chat::protocol::meet::tracker::Tracker;
-use p2p_chat::protocol::wire::message::MAX_DATAGRAM;
+use p2p_chat::protocol::{Event, MAX_DATAGRAM};
 
-/// Waits for two peers, and tells each where the other is. Then they need it no more.
-#[derive(Parser)]
-#[command(
-    version,
-    after_help = "Example: for classes of eight who come and go all day,
-  tracker --forever --peers 8"
-)]
-struct Arguments {
-    /// Where to listen; `[::]:55555` serves IPv6 and IPv4
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:55555")]
-    listen: SocketAddr,
-
-    /// How many peers make a room complete, at most 64; the next one opens another room
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=i64::from(MAX_ROOM)))]
-    peers: u8,
-
-    /// Stay when the first room is complete, and introduce others
-    #[arg(long)]
-    forever: bool,
-
-    /// Show every message on stderr: -> sent, <- received, <? not understood
-    #[arg(long)]
-    trace: bool,
-}
+/// Lines that wait for a screen that stands still; what comes after them is not told.
+const MAX_WAITING: usize = 100_000;
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report(run(&TrackerArguments::parse()))
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let listen = arguments.listen;
+fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn Error>> {
     let terminal = Arc::new(Terminal::default());
-    let trace = arguments.trace.then(|| terminal.clone());
-    let socket = Socket::bind(&[listen], trace, Harm::default())
-        .map_err(|error| format!("cannot listen on {listen}: {error} (is another tracker running?)"))?;
-    let tell = |line: &str| _ = terminal.chat(line); // nobody is told where stdout is closed
-    tell(&format!("Tracker listening on {}", socket.local_addr()?));
+    let socket = arguments.open_socket(&terminal)?;
+    let (tell, told) = sync_channel(MAX_WAITING);
+    let printer = thread::spawn(move || print(&terminal, &told));
+    tell.send(format!("Tracker listening on {}", socket.local_addr()?))?;
 
     let mut tracker = Tracker::new(arguments.peers, arguments.forever, RandomState::new(), Instant::now());
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
-    loop {
+    let mut is_finished = false;
+    while !is_finished {
         match socket.receive(&mut buffer, tracker.out.wake)? {
             Some((source, length)) => tracker.handle_datagram(source, &buffer[..length], Instant::now()),
             None => tracker.handle_timeout(Instant::now()),
         }
         tracker.out.transmits.drain(..).for_each(|transmit| socket.send(transmit));
         for event in tracker.out.events.drain(..) {
-            match event {
-                Event::Finished => return Ok(()),
-                event => tell(&event.to_string()),
-            }
+            is_finished |= event == Event::Finished;
+            _ = tell.try_send(event.to_string());
+        }
+    }
+    drop(tell);
+    printer.join().map_err(|_| "the printer has panicked".into())
+}
+
+/// Prints what is told, as many lines at once as there are. Nobody is told where stdout is closed.
+fn print(terminal: &Terminal, told: &Receiver<String>) {
+    while let Ok(first) = told.recv() {
+        let lines: Vec<String> =
+            [first].into_iter().chain(told.try_iter()).filter(|line| !line.is_empty()).collect();
+        if !lines.is_empty() {
+            _ = terminal.chat(&lines.join("\n"));
         }
     }
 }

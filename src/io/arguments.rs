@@ -1,7 +1,11 @@
-//! What can be said on the command line of a peer, and what it comes to.
+//! What can be said on the two command lines, and what it comes to.
 
+use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Parser;
@@ -9,9 +13,46 @@ use clap::Parser;
 use super::harm::{Dice, Harm};
 use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
+use crate::protocol::Name;
 use crate::protocol::meet::calls::PORTS;
+use crate::protocol::meet::room::MAX_ROOM;
 use crate::protocol::peer::Meeting;
-use crate::protocol::wire::field::Name;
+
+/// Waits for two peers, and tells each where the other is. Then they need it no more.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: for classes of eight who come and go all day,
+  tracker --forever --peers 8"
+)]
+pub struct TrackerArguments {
+    /// Where to listen; `[::]:55555` serves IPv6 and, but on Windows, IPv4
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:55555")]
+    pub listen: SocketAddr,
+
+    /// How many peers make a room complete, at most 64; the next one opens another room
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=i64::from(MAX_ROOM)))]
+    pub peers: u8,
+
+    /// Stay when the first room is complete, and introduce others
+    #[arg(long)]
+    pub forever: bool,
+
+    /// Show every message on stderr: -> sent, <- received, -! not sent, <? not understood
+    #[arg(long)]
+    pub trace: bool,
+}
+
+impl TrackerArguments {
+    /// # Errors
+    /// A sentence for the person: which address cannot be listened on, and why.
+    pub fn open_socket(&self, terminal: &Arc<Terminal>) -> Result<Socket, String> {
+        let listen = self.listen;
+        Socket::bind(&[listen], terminal.clone(), self.trace, Harm::default()).map_err(|error| {
+            format!("cannot listen on {listen}: {}", explain(&error, "is another tracker running?"))
+        })
+    }
+}
 
 /// Meets another peer through a tracker, then talks straight to it.
 #[derive(Parser)]
@@ -22,9 +63,10 @@ use crate::protocol::wire::field::Name;
   peer --tracker 192.0.2.10:55555         meet through a tracker elsewhere
   peer --lan --name alice                 meet everyone on this network, without a tracker
   peer --direct                           wait to be called
-  peer --direct 192.168.1.7:50001         call a peer that waits"
+  peer --direct 192.168.1.7:50001         call a peer that waits
+Leave with /quit, or with Ctrl-D (on Windows, Ctrl-Z and Enter)."
 )]
-pub struct Arguments {
+pub struct PeerArguments {
     /// The tracker to meet at
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:55555", value_parser = host_and_port)]
     pub tracker: String,
@@ -37,9 +79,10 @@ pub struct Arguments {
     #[arg(long, value_name = "ENDPOINT", num_args = 0.., conflicts_with = "tracker", value_parser = host_and_port)]
     pub direct: Option<Vec<String>>,
 
-    /// The address to send from [default: the first free port of 50001 to 50010, on every address]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub bind: Option<SocketAddr>,
+    /// The address to send from, with a port or without [default: the first free port of 50001 to 50010, on every
+    /// address]
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Option<Bind>,
 
     /// What the others call you: 1 to 32 bytes, no spaces
     #[arg(long, default_value = "peer")]
@@ -49,20 +92,20 @@ pub struct Arguments {
     #[arg(long, default_value = "lobby")]
     pub room: Name,
 
-    /// Show every message on stderr: -> sent, <- received, -x lost on purpose, <? not understood
+    /// Show every message on stderr: -> sent, <- received, -x lost on purpose, -! not sent, <? not understood
     #[arg(long)]
     pub trace: bool,
 
     /// Lose so many percent of the datagrams that are sent, to see what happens
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = percent())]
     pub loss: u8,
 
     /// Send so many percent of them twice
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = percent())]
     pub duplicate: u8,
 
     /// Let so many percent of them leave after the next one
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = percent())]
     pub reorder: u8,
 
     /// Make the same choices of what to lose, send twice or reorder [default: others each time]
@@ -70,15 +113,19 @@ pub struct Arguments {
     pub seed: Option<u64>,
 }
 
-impl Arguments {
+fn percent() -> clap::builder::RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(..=100)
+}
+
+impl PeerArguments {
     /// How to meet, with all names resolved.
     ///
     /// # Errors
     /// A sentence for the person: a name that has no address, or none of use.
     pub fn meeting(&self) -> Result<Meeting, String> {
-        let is_ipv6 = self.bind.is_some_and(|bind| bind.is_ipv6());
-        let find = |address: &String| match resolve(address, is_ipv6)? {
-            SocketAddr::V6(_) if self.bind.is_some() && !is_ipv6 => {
+        let bound_to_ipv6 = self.bind.as_ref().map(|bind| bind.0[0].is_ipv6());
+        let find = |address: &String| match resolve(address, bound_to_ipv6 == Some(true))? {
+            SocketAddr::V6(_) if bound_to_ipv6 == Some(false) => {
                 Err(format!("{address} has an IPv6 address only, and --bind an IPv4 one: use --bind [::]:0"))
             }
             endpoint => Ok(endpoint),
@@ -100,17 +147,40 @@ impl Arguments {
             Meeting::Direct(endpoints) => endpoints.iter().any(SocketAddr::is_ipv6),
             Meeting::Lan => false,
         };
-        let everywhere: IpAddr =
+        let everywhere =
             if is_towards_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-        // std cannot share a port: peers on one machine take one each of the range, or any other.
-        let free = PORTS.chain([0]).map(|port| (everywhere, port).into());
-        let addresses = self.bind.map_or_else(|| free.collect(), |bind| vec![bind]);
-        let Self { loss, duplicate, reorder, .. } = *self;
+        let Bind(addresses) = self.bind.clone().unwrap_or_else(|| Bind::any_port(everywhere));
         let dice = Dice(self.seed.unwrap_or_else(|| RandomState::new().hash_one("dice")));
+        let Self { loss, duplicate, reorder, .. } = *self;
         let harm = Harm { loss, duplicate, reorder, dice, held_back: None };
-        Socket::bind(&addresses, self.trace.then(|| terminal.clone()), harm).map_err(|error| {
-            format!("cannot bind to {}: {error} (without --bind, a free port is found)", addresses[0])
+        Socket::bind(&addresses, terminal.clone(), self.trace, harm).map_err(|error| {
+            format!(
+                "cannot bind to {}: {}",
+                addresses[0],
+                explain(&error, "without --bind, a free port is found")
+            )
         })
+    }
+}
+
+/// Where to send from: the first free one of these.
+#[derive(Debug, Clone)]
+pub struct Bind(Vec<SocketAddr>);
+
+impl Bind {
+    /// std cannot share a port: peers on one machine take one each of the range, or any other.
+    fn any_port(ip: IpAddr) -> Self {
+        Self(PORTS.chain([0]).map(|port| (ip, port).into()).collect())
+    }
+}
+
+impl FromStr for Bind {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let with_port = text.parse().map(|endpoint| Self(vec![endpoint]));
+        let bind = with_port.or_else(|_| text.parse().map(Self::any_port));
+        bind.map_err(|_| "write ADDRESS:PORT or ADDRESS, for example 0.0.0.0:50009")
     }
 }
 
@@ -124,5 +194,25 @@ pub fn host_and_port(text: &str) -> Result<String, String> {
     match port {
         Some(Ok(1..)) => Ok(text.to_owned()),
         _ => Err("write HOST:PORT, for example 192.0.2.10:55555".to_owned()),
+    }
+}
+
+/// Why a socket cannot be opened, and what to do.
+fn explain(error: &io::Error, if_in_use: &str) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => format!("{error} ({if_in_use})"),
+        ErrorKind::AddrNotAvailable => format!("{error} (this machine has others; 0.0.0.0 is all of them)"),
+        _ => error.to_string(),
+    }
+}
+
+/// What `main` makes of what has happened: the exit status, and a word about an error.
+pub fn report(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,32 +1,31 @@
 //! What the two threads of a peer share: the machine behind its lock, the socket, and the screen.
-//!
-//! Nothing is printed and nothing is sent while the machine is locked.
 
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, stdin};
 use std::mem::take;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::arguments::{Arguments, host_and_port};
+use super::arguments::{PeerArguments, host_and_port};
 use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
-use crate::protocol::event::Event;
 use crate::protocol::link::Link;
-use crate::protocol::peer::{Meeting, NotFound, Peer, Settings};
-use crate::protocol::wire::field::Id;
-use crate::protocol::wire::message::Who;
+use crate::protocol::peer::{Meeting, Peer, Settings};
+use crate::protocol::{Event, Id, Who};
 
-/// The receiver looks at the machine so often at least: the keyboard may have set it a deadline.
-const NAP: Duration = Duration::from_millis(100);
+/// The receiver looks at the machine so often at least: std cannot wake it, and the keyboard may have sent what has to
+/// be sent again soon. So a lost line is repeated so much later at worst; 240 naps cost about 5 ms of CPU a minute.
+const NAP: Duration = Duration::from_millis(250);
 
+/// Nothing is printed and nothing is sent while the machine is locked.
 pub struct Chat {
     peer: Mutex<Peer>,
     /// Tells the keyboard that somebody is there, or that there may be room for more.
     changed: Condvar,
+    keyboard_waits: AtomicBool,
     pub socket: Socket,
     pub terminal: Arc<Terminal>,
     is_at_terminal: bool,
@@ -36,7 +35,7 @@ pub struct Chat {
 
 impl Chat {
     /// Opens the socket, and sets up the machine that talks through it.
-    pub fn open(arguments: &Arguments) -> Result<Self, Box<dyn Error>> {
+    pub fn open(arguments: &PeerArguments) -> Result<Self, Box<dyn Error>> {
         let terminal = Arc::new(Terminal::default());
         let meeting = arguments.meeting()?;
         let socket = arguments.open_socket(&meeting, &terminal)?;
@@ -51,6 +50,7 @@ impl Chat {
         Ok(Self {
             peer: Mutex::new(Peer::new(settings, Instant::now())),
             changed: Condvar::new(),
+            keyboard_waits: AtomicBool::new(false),
             socket,
             terminal,
             is_at_terminal: stdin().is_terminal(),
@@ -70,33 +70,29 @@ impl Chat {
         transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
         result
     }
-}
 
-/// What a turn of the machine brings the receiver.
-pub struct Turn {
-    pub events: Vec<Event>,
-    /// When to take the next turn, even if nothing arrives.
-    pub deadline: Instant,
-    /// Once the conversation is over: whether it ended well.
-    pub outcome: Option<bool>,
+    pub fn leave(&self) {
+        self.act(self.lock(), Peer::leave);
+    }
 }
 
 /// What the receiver thread does.
 impl Chat {
-    /// Takes in what has arrived, if anything, and does what is due by now.
-    pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> Turn {
+    /// Takes in what has arrived, if anything, and does what is due by now. Tells what is to be printed, when to come
+    /// again even if nothing arrives, and, once the conversation is over, whether it ended well.
+    pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> (Vec<Event>, Instant, Option<bool>) {
         let turn = self.act(self.lock(), |peer, now| {
             match arrival {
                 Some((source, datagram)) => peer.handle_datagram(source, datagram, now),
                 None => peer.handle_timeout(now),
             }
-            Turn {
-                events: take(&mut peer.out.events),
-                deadline: peer.out.wake.unwrap_or(now + NAP).min(now + NAP),
-                outcome: peer.outcome().map(|ended_well| ended_well && !self.failed.load(Ordering::Relaxed)),
-            }
+            let deadline = peer.out.wake.unwrap_or(now + NAP).min(now + NAP);
+            let outcome = peer.outcome().map(|ended_well| ended_well && !self.failed.load(Relaxed));
+            (take(&mut peer.out.events), deadline, outcome)
         });
-        self.changed.notify_one();
+        if self.keyboard_waits.load(Relaxed) {
+            self.changed.notify_one(); // a call to the system, so only then
+        }
         turn
     }
 
@@ -119,7 +115,7 @@ impl Chat {
                 event => self.terminal.news(&event.to_string()),
             }
             if let Event::Reached { .. } = events[0] {
-                self.terminal.first_prompt();
+                self.terminal.prompt(true);
             }
         }
     }
@@ -135,23 +131,21 @@ impl Chat {
 
     pub fn say_to(&self, who: &str, line: &str) {
         let Some(peer) = self.wait_until_may_say() else { return };
-        match peer.find(who) {
-            Ok(id) => {
+        match peer.find(who)[..] {
+            [id] => {
                 self.act(peer, |peer, now| peer.say_to(id, line, now));
                 if self.is_at_terminal {
                     self.terminal.news(&format!("(to {who} only)"));
                 }
             }
-            Err(NotFound::Unknown) if !self.is_at_terminal => {
-                self.act(peer, |peer, now| peer.say(line, now));
-            }
-            Err(NotFound::Unknown) => {
+            [] if !self.is_at_terminal => self.act(peer, |peer, now| peer.say(line, now)),
+            [] => {
                 drop(peer);
                 self.terminal.news(&format!("nobody here is called {who}: /peers lists who is"));
             }
-            Err(NotFound::Ambiguous(ids)) => {
+            ref several => {
                 drop(peer);
-                let ids: Vec<String> = ids.iter().map(|id| format!("@{id}")).collect();
+                let ids: Vec<String> = several.iter().map(|id| format!("@{id}")).collect();
                 self.fail(&format!("several are called {who}, not said: write {}", ids.join(" or ")));
             }
         }
@@ -170,11 +164,8 @@ impl Chat {
         let is_ipv6 = self.socket.local_addr().is_ok_and(|own| own.is_ipv6());
         match host_and_port(endpoint).and_then(|endpoint| resolve(&endpoint, is_ipv6)) {
             Err(error) => self.terminal.news(&format!("/connect: {error}")),
-            Ok(endpoint) => {
-                if !self.act(self.lock(), |peer, now| peer.connect(endpoint, now)) {
-                    self.terminal.news("/connect works with --direct and --lan; here a tracker introduces");
-                }
-            }
+            Ok(endpoint) if self.act(self.lock(), |peer, now| peer.connect(endpoint, now)) => {}
+            Ok(_) => self.terminal.news("/connect works with --direct and --lan; here a tracker introduces"),
         }
     }
 
@@ -189,13 +180,9 @@ impl Chat {
         self.act(self.lock(), if self.is_at_terminal { Peer::leave } else { Peer::end });
     }
 
-    pub fn leave(&self) {
-        self.act(self.lock(), Peer::leave);
-    }
-
     /// A line was not said. At a terminal a person sees that and says it again.
     pub fn fail(&self, text: &str) {
-        self.failed.fetch_or(!self.is_at_terminal, Ordering::Relaxed);
+        self.failed.fetch_or(!self.is_at_terminal, Relaxed);
         self.terminal.news(&format!("error: {text}"));
     }
 
@@ -208,20 +195,23 @@ impl Chat {
             return None;
         }
         let must_wait = |peer: &mut Peer| peer.is_full() || !self.is_at_terminal && !peer.has_company();
-        Some(self.changed.wait_while(peer, must_wait).unwrap_or_else(PoisonError::into_inner))
+        self.keyboard_waits.store(true, Relaxed); // the lock makes it known
+        let peer = self.changed.wait_while(peer, must_wait).unwrap_or_else(PoisonError::into_inner);
+        self.keyboard_waits.store(false, Relaxed);
+        Some(peer)
     }
 }
 
 /// A line of `/peers`.
 fn describe(link: &Link) -> String {
-    let endpoint = link.path.endpoint.map_or("being reached".to_owned(), |endpoint| endpoint.to_string());
-    let round_trip = link.sender.round_trip.smoothed;
-    let round_trip = round_trip.map_or("-".to_owned(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
-    let silent = link
-        .path
-        .last_heard
-        .map_or("never heard".to_owned(), |when| format!("silent for {:.1} s", when.elapsed().as_secs_f64()));
     let (who, unacknowledged) = (link.who, link.sender.unacknowledged());
+    let endpoint = link.path.endpoint.map_or("being reached".to_owned(), |endpoint| endpoint.to_string());
+    let milliseconds =
+        link.sender.round_trip.smoothed.map(|time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
+    let round_trip = milliseconds.unwrap_or("-".to_owned());
+    let silence =
+        link.path.last_heard.map(|when| format!("silent for {:.1} s", when.elapsed().as_secs_f64()));
+    let silent = silence.unwrap_or("never heard".to_owned());
     format!(
         "{who}  {}  {endpoint}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}",
         who.id

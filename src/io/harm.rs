@@ -1,16 +1,21 @@
 //! Harm on purpose: datagrams that are lost, doubled or reordered, to see what happens.
 
-use crate::protocol::output::Transmit;
+use std::time::{Duration, Instant};
+
+use crate::protocol::Transmit;
+
+/// A reordered datagram leaves after the next one, or when it has waited for so long.
+pub const LATE: Duration = Duration::from_millis(50);
 
 /// Percent of the datagrams that are sent.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Harm {
     pub loss: u8,
     pub duplicate: u8,
     pub reorder: u8,
     pub dice: Dice,
-    /// Leaves after the next one, or when the socket has been quiet for a while.
-    pub held_back: Option<Transmit>,
+    /// To leave after the next one, and since when.
+    pub held_back: Option<(Instant, Transmit)>,
 }
 
 impl Harm {
@@ -24,17 +29,22 @@ impl Harm {
         let earlier = self.held_back.take();
         let mut leaving = vec![transmit];
         if is_late {
-            self.held_back = leaving.pop();
+            self.held_back = leaving.pop().map(|late| (Instant::now(), late));
         } else if is_doubled {
             leaving.push(leaving[0].clone());
         }
-        leaving.extend(earlier);
+        leaving.extend(earlier.map(|(_, earlier)| earlier));
         Ok(leaving)
+    }
+
+    /// What was held back and has waited for long enough.
+    pub fn pass_late(&mut self) -> Option<Transmit> {
+        self.held_back.take_if(|(since, _)| since.elapsed() >= LATE).map(|(_, late)| late)
     }
 }
 
-/// A small random number generator that repeats itself for the same seed: `SplitMix64` (Steele, Lea
-/// and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// A small random number generator that repeats itself for the same seed: `SplitMix64` (Steele, Lea and Flood, "Fast
+/// splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone, Default)]
 pub struct Dice(pub u64);
 

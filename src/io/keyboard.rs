@@ -10,7 +10,7 @@ pub const HELP: &str = "\
 /connect ENDPOINT  call 192.168.1.7:50001 (with --direct or --lan)
 @name text         say it to one peer only; where two have one name, @ and four digits of the id
 /help              this
-/quit              say goodbye and leave; so does Ctrl-D
+/quit              say goodbye and leave; so does Ctrl-D (on Windows, Ctrl-Z and Enter)
 //quit             says /quit; anything else is said as it is";
 
 /// A line, understood.
@@ -27,8 +27,7 @@ pub enum Input<'a> {
     Unknown(&'a str),
 }
 
-/// Understands a line. Only these exact words are commands; one more slash before a command makes
-/// it text.
+/// Understands a line. Only these exact words are commands; one more slash before a command makes it text.
 pub fn understand(line: &str) -> Input<'_> {
     if let Some(rest) = line.strip_prefix('@') {
         return Input::To { who: rest.split(' ').next().unwrap_or(rest), line };
@@ -51,24 +50,32 @@ fn command(words: &str) -> Option<Input<'_>> {
 /// A line as it was typed, without its end, LF or CRLF. Bytes that are not UTF-8 become U+FFFD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// A line of at most [`MAX_LINE`] bytes.
+    // At most [`MAX_LINE`] bytes.
     Line(String),
-    /// A longer one, of so many bytes.
+    // A longer one, of so many bytes.
     TooLong(usize),
+    // The input begins with a mark of UTF-16 and cannot be read.
+    Utf16,
 }
 
 /// Reads the next line, in bounded memory; `None` at the end of the input, or when it fails.
-pub fn read_line(input: &mut impl BufRead) -> Option<Typed> {
+pub fn read_line(input: &mut impl BufRead, is_first: bool) -> Option<Typed> {
     let mut line = Vec::new();
     let most = MAX_LINE as u64 + 2;
-    input.by_ref().take(most).read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
+    input.by_ref().take(most).read_until(b'\n', &mut line).ok()?;
+    if is_first && (line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff")) {
+        return Some(Typed::Utf16);
+    }
     if line.len() as u64 == most && !line.ends_with(b"\n") {
         let rest = input.skip_until(b'\n').unwrap_or(0);
         return Some(Typed::TooLong(line.len() + rest.saturating_sub(1))); // its line feed does not count
     }
-    let line = line.strip_suffix(b"\n").unwrap_or(&line);
-    let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
-    Some(if line.len() > MAX_LINE { Typed::TooLong(line.len()) } else { Typed::Line(line) })
+    let mark = "\u{feff}".as_bytes(); // some editors put it at the start of a file
+    let line = line.strip_prefix(mark).filter(|_| is_first).unwrap_or(&line);
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text)).into_owned();
+    let typed = if text.len() > MAX_LINE { Typed::TooLong(text.len()) } else { Typed::Line(text) };
+    (!line.is_empty()).then_some(typed)
 }
 
 #[cfg(test)]
@@ -106,15 +113,28 @@ mod tests {
     fn a_line_ends_with_lf_or_crlf_and_is_read_in_bounded_memory() {
         let long = "x".repeat(MAX_LINE);
         let input = format!("one\ntwo\r\n\n{long}\n{long}y\n{long}{long}\nlast");
-        let mut input = input.as_bytes();
         let line = |text: &str| Some(Typed::Line(text.to_owned()));
-        assert_eq!(read_line(&mut input), line("one"));
-        assert_eq!(read_line(&mut input), line("two"));
-        assert_eq!(read_line(&mut input), line(""));
-        assert_eq!(read_line(&mut input), line(&long));
-        assert_eq!(read_line(&mut input), Some(Typed::TooLong(MAX_LINE + 1)));
-        assert_eq!(read_line(&mut input), Some(Typed::TooLong(MAX_LINE * 2)));
-        assert_eq!(read_line(&mut input), line("last"));
-        assert_eq!(read_line(&mut input), None);
+        let mut bytes = input.as_bytes();
+        let mut lines = std::iter::from_fn(|| read_line(&mut bytes, false));
+        assert_eq!(lines.next(), line("one"));
+        assert_eq!(lines.next(), line("two"));
+        assert_eq!(lines.next(), line(""));
+        assert_eq!(lines.next(), line(&long));
+        assert_eq!(lines.next(), Some(Typed::TooLong(MAX_LINE + 1)));
+        assert_eq!(lines.next(), Some(Typed::TooLong(MAX_LINE * 2)));
+        assert_eq!(lines.next(), line("last"));
+        assert_eq!(lines.next(), None);
+    }
+
+    #[test]
+    fn a_mark_at_the_start_is_dropped_and_utf_16_is_refused() {
+        let read = |mut bytes: &[u8], is_first| read_line(&mut bytes, is_first);
+        let hello = Some(Typed::Line("hello".to_owned()));
+        assert_eq!(read(b"\xef\xbb\xbfhello\n", true), hello);
+        assert_eq!(read(b"\xff\xfeh\0e\0l\0l\0o\0\n\0", true), Some(Typed::Utf16));
+        assert_eq!(read(b"\xfe\xff\0h\0i\0\n", true), Some(Typed::Utf16));
+        let marked = Some(Typed::Line("\u{feff}hello".to_owned()));
+        assert_eq!(read(b"\xef\xbb\xbfhello\n", false), marked, "later it is text");
+        assert_eq!(read(b"\xef\xbb\xbf", true), None);
     }
 }

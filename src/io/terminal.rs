@@ -10,6 +10,7 @@
 //! ESC 8  ESC [ B        back to the cursor, which has moved down by one
 //! ```
 
+use std::env::var_os;
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,22 +29,35 @@ const PROMPT: &str = "> ";
 /// How to write while a line may be half typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
-    /// Not a terminal: line after line.
+    // Not a terminal: line after line.
     Plain,
-    /// A terminal that understands the sequence above.
+    // A terminal that understands the sequence above.
     Insert,
-    /// A terminal that may not: over the line, and the prompt anew.
-    Overwrite,
+    // A terminal that may not: over the line, with what clears it, and the prompt anew.
+    Overwrite { clear: &'static str },
 }
 
-/// The screen, or the files and pipes that stand for it. Any thread may write.
-#[derive(Debug)]
+impl Style {
+    fn of_this_terminal() -> Self {
+        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+            return Self::Plain;
+        }
+        match var_os("TERM").is_some_and(|term| term == "dumb") {
+            false if cfg!(unix) => Self::Insert,
+            false if var_os("WT_SESSION").is_some() => Self::Overwrite { clear: "\r\x1b[K" }, // Windows Terminal
+            _ => Self::Overwrite { clear: "\r" },
+        }
+    }
+}
+
+/// The screen, or the files and pipes that stand for it. Any thread may write, one at a time: each takes the lock of
+/// the state first, and holds it while it writes.
 pub struct Terminal {
     style: Style,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     has_prompt: bool,
     prompt_is_shown: bool,
@@ -52,38 +66,24 @@ struct State {
 
 impl Default for Terminal {
     fn default() -> Self {
-        let is_screen = io::stdin().is_terminal() && io::stdout().is_terminal();
-        let is_dumb = !cfg!(unix) || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let style = match (is_screen, is_dumb) {
-            (false, _) => Style::Plain,
-            (true, false) => Style::Insert,
-            (true, true) => Style::Overwrite,
-        };
-        Self { style, state: Mutex::default() }
+        Self { style: Style::of_this_terminal(), state: Mutex::default() }
     }
 }
 
 impl Terminal {
-    /// Shows the prompt for the first time, where a person sits at both ends: stdin and stdout.
-    pub fn first_prompt(&self) {
+    /// Shows the prompt where a person sits at both ends, stdin and stdout: when somebody is there for the first time,
+    /// and then after each line that was typed.
+    pub fn prompt(&self, is_first: bool) {
         let mut state = self.lock();
-        if self.style != Style::Plain && !state.has_prompt {
-            state.has_prompt = true;
-            state.show_prompt();
+        if self.style != Style::Plain && state.has_prompt != is_first {
+            (state.has_prompt, state.prompt_is_shown) = (true, true);
+            _ = write_whole(io::stdout(), PROMPT); // the next chat line will find out if stdout is closed
         }
     }
 
     /// A line was typed: the prompt before it is history.
     pub fn line_was_typed(&self) {
         self.lock().prompt_is_shown = false;
-    }
-
-    /// Shows the prompt after a line was typed, once there was a first.
-    pub fn prompt_again(&self) {
-        let mut state = self.lock();
-        if state.has_prompt {
-            state.show_prompt();
-        }
     }
 
     /// Leaves the line of the prompt, so that what comes after the program has one of its own.
@@ -107,7 +107,6 @@ impl Terminal {
         _ = self.write(io::stderr(), text, style);
     }
 
-    /// Takes this lock first, and the stream's own only then: two threads write.
     fn write(&self, to: impl Write, text: &str, style: Style) -> io::Result<()> {
         let text = printable(text);
         let mut state = self.lock();
@@ -115,13 +114,11 @@ impl Terminal {
         for line in text.split('\n') {
             match style {
                 Style::Plain => output.extend([line, "\n"]),
-                Style::Insert => rows(line, state.width())
-                    .into_iter()
-                    .for_each(|row| output.extend(["\x1bD\x1bM\x1b7\r\x1b[L", row, "\x1b8\x1b[B"])),
-                Style::Overwrite => output.extend([if cfg!(unix) { "\r" } else { "\r\x1b[K" }, line, "\n"]),
+                Style::Insert => insert(line, state.width(), &mut output),
+                Style::Overwrite { clear } => output.extend([clear, line, "\n"]),
             }
         }
-        if style == Style::Overwrite && state.prompt_is_shown {
+        if matches!(style, Style::Overwrite { .. }) && state.prompt_is_shown {
             output.push_str(PROMPT);
         }
         write_whole(to, &output)
@@ -133,11 +130,6 @@ impl Terminal {
 }
 
 impl State {
-    fn show_prompt(&mut self) {
-        self.prompt_is_shown = true;
-        _ = write_whole(io::stdout(), PROMPT); // the next chat line will find out if stdout is closed
-    }
-
     fn width(&mut self) -> usize {
         if self.width.is_none_or(|(when, _)| when.elapsed() > WIDTH_LIFETIME) {
             self.width = Some((Instant::now(), measure_width().unwrap_or(UNKNOWN_WIDTH)));
@@ -163,6 +155,13 @@ fn measure_width() -> Option<usize> {
 /// U+FFFD. Tabs and ends of lines stay.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c != '\t' && c != '\n' && is_unprintable(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Writes a line above the one with the cursor.
+fn insert(line: &str, width: usize, output: &mut String) {
+    for row in rows(line, width) {
+        output.extend(["\x1bD\x1bM\x1b7\r\x1b[L", row, "\x1b8\x1b[B"]);
+    }
 }
 
 /// Splits a line into rows that fit the screen.

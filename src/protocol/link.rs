@@ -9,15 +9,12 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-use super::event::Event;
-use super::output::Output;
 use super::part::{Parting, Stage};
 use super::reach::{ATTEMPTS, Path};
 use super::talk::receiver::{Received, Receiver};
 use super::talk::sender::Sender;
-use super::wire::message::{Body, Who};
+use super::{Body, Event, Output, Who};
 
-#[derive(Debug)]
 pub struct Link {
     us: Who,
     pub who: Who,
@@ -59,13 +56,7 @@ impl Link {
         self.parting.is_over() || self.path.is_given_up()
     }
 
-    pub fn handle_ping(&mut self, source: SocketAddr, is_for_us: bool, out: &mut Output) {
-        self.sender.round_trip.note_heard();
-        self.path.handle_ping(source, is_for_us, out);
-    }
-
     pub fn handle_pong(&mut self, source: SocketAddr, now: Instant) {
-        self.sender.round_trip.note_heard();
         if let Some(sample) = self.path.handle_pong(source, now) {
             self.sender.round_trip.seed(sample);
         }
@@ -74,7 +65,6 @@ impl Link {
     /// Takes in a SAY, PART, END or BYE; its acknowledgement is owed to where it came from.
     pub fn handle_numbered(&mut self, source: SocketAddr, sequence: u64, body: Body, out: &mut Output) {
         self.path.note_heard(source, true, out.now);
-        self.sender.round_trip.note_heard();
         self.parting.hear_numbered(out.now);
         self.acknowledge = Some(source);
         self.receiver.handle(sequence, body);
@@ -90,7 +80,6 @@ impl Link {
         ranges: &[RangeInclusive<u64>],
         now: Instant,
     ) {
-        self.sender.round_trip.note_heard();
         self.path.note_heard(source, true, now);
         self.sender.handle_ack(next, ranges, now);
     }
@@ -127,6 +116,9 @@ impl Link {
         if let Some(destination) = self.acknowledge.take() {
             out.send(destination, &self.receiver.acknowledgement(self.who.id, self.us.id));
         }
+        if self.path.last_heard == Some(out.now) {
+            self.sender.round_trip.note_heard();
+        }
         if let Some(endpoint) = self.path.endpoint {
             self.sender.run(endpoint, out);
         }
@@ -148,11 +140,9 @@ impl Link {
     }
 
     fn part(&mut self, out: &mut Output) {
-        if self.parting.is_done(self.sender.is_done(), out) {
-            self.parting.linger(self.receiver.has_received(), out.now);
-            if self.sender.unacknowledged() > 0 {
-                out.tell(Event::Unacknowledged(self.who, self.sender.unacknowledged()));
-            }
+        let is_done = self.parting.is_done(self.sender.is_done(), self.receiver.has_received(), out);
+        if is_done && self.sender.unacknowledged() > 0 {
+            out.tell(Event::Unacknowledged(self.who, self.sender.unacknowledged()));
         }
         if self.parting.repeats_acknowledgement(out) {
             self.acknowledge = self.path.endpoint;

@@ -16,7 +16,6 @@ pub struct Transmit {
     pub datagram: Vec<u8>,
 }
 
-#[derive(Debug)]
 pub struct Output {
     pub now: Instant,
     pub transmits: Vec<Transmit>,

@@ -14,7 +14,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::output::Output;
+use super::Output;
 
 /// After so long a silence, or without any acknowledgement of what was sent, the other is gone.
 const GONE: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ const LINGER_INTERVAL: Duration = Duration::from_millis(100);
 pub const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// How far one side has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     #[default]
     Talking,
@@ -49,7 +49,7 @@ pub enum Stage {
     Gone,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Parting {
     we: Side,
     they: Side,
@@ -106,21 +106,21 @@ impl Parting {
         }
     }
 
-    /// Whether both sides are done, now. Of ours everything has to be acknowledged, or to have been waited for.
-    pub fn is_done(&self, all_is_acknowledged: bool, out: &mut Output) -> bool {
+    /// Whether both sides are done, now: of ours everything is acknowledged, or was waited for. Then lingers for the
+    /// sake of those whom we owe an acknowledgement.
+    pub fn is_done(&mut self, is_acknowledged: bool, owes_acknowledgement: bool, out: &mut Output) -> bool {
         let has_waited = self.last_words.is_some_and(|when| out.is_due(when));
-        let has_said_all = match (self.we, self.they) {
-            (_, Side::Left) => all_is_acknowledged || has_waited,
-            (Side::Left, _) | (Side::Ended, Side::Ended) => all_is_acknowledged,
+        let is_done = match (self.we, self.they) {
+            (_, Side::Left) => is_acknowledged || has_waited,
+            (Side::Left, _) | (Side::Ended, Side::Ended) => is_acknowledged,
             _ => false,
         };
-        self.stage == Stage::Open && has_said_all
-    }
-
-    /// Begins to linger, for the sake of those whom we owe an acknowledgement.
-    pub fn linger(&mut self, owes_acknowledgement: bool, now: Instant) {
-        let until = if owes_acknowledgement { now + LINGER } else { now };
-        self.stage = Stage::Lingering { until, next_acknowledgement: now + LINGER_INTERVAL };
+        if self.stage != Stage::Open || !is_done {
+            return false;
+        }
+        let until = out.now + if owes_acknowledgement { LINGER } else { Duration::ZERO };
+        self.stage = Stage::Lingering { until, next_acknowledgement: out.now + LINGER_INTERVAL };
+        true
     }
 
     /// Whether the last acknowledgement is to be said again, now; closes after the last time.
@@ -133,7 +133,8 @@ impl Parting {
         out.is_due_again(next_acknowledgement, LINGER_INTERVAL)
     }
 
-    /// Whether they are gone, now: nothing was heard, or nothing acknowledged, since then.
+    /// Whether they are gone, now: nothing was heard, or nothing acknowledged, since then. Where all was said and
+    /// acknowledged it is no matter.
     pub fn is_gone(
         &mut self,
         silent_since: Option<Instant>,
@@ -144,20 +145,17 @@ impl Parting {
         if self.is_over() || !since.is_some_and(|since| out.is_due(since + GONE)) {
             return false;
         }
-        if self.stage == Stage::Closed {
-            self.they = Side::Left; // all was said and acknowledged: no matter
-            return false;
+        match self.stage {
+            Stage::Closed => self.they = Side::Left,
+            _ => self.stage = Stage::Gone,
         }
-        self.stage = Stage::Gone;
-        true
+        self.stage == Stage::Gone
     }
 }
 
-/// Parting goes one way only.
+/// Parting goes one way only: whether this is a step.
 fn advance(side: &mut Side, to: Side) -> bool {
-    let is_news = *side < to;
-    if is_news {
-        *side = to;
-    }
-    is_news
+    let is_step = *side < to;
+    *side = to.max(*side);
+    is_step
 }

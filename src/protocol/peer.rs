@@ -12,15 +12,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::event::{Event, Failure};
 use super::link::Link;
 use super::meet::calls::Calls;
 use super::meet::registration::Registration;
-use super::output::Output;
 use super::part::{LAST_WORDS, Stage as LinkStage};
 use super::reach::ATTEMPTS;
-use super::wire::field::{Id, Name};
-use super::wire::message::{Message, Who, read_datagram};
+use super::{Event, Failure, Id, Message, Name, Output, Who, read_datagram};
 
 /// Links at most.
 const MAX_LINKS: usize = 64;
@@ -48,15 +45,6 @@ pub enum Meeting {
     Direct(Vec<SocketAddr>),
 }
 
-/// Why `@who` names nobody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotFound {
-    Unknown,
-    // These all have that name.
-    Ambiguous(Vec<Id>),
-}
-
-#[derive(Debug)]
 pub struct Peer {
     us: Who,
     room: Name,
@@ -91,19 +79,9 @@ impl Peer {
             Meeting::Lan => (None, Some(Calls::new(us, room, true, &[], now))),
             Meeting::Direct(endpoints) => (None, Some(Calls::new(us, room, false, &endpoints, now))),
         };
-        Self {
-            us,
-            room,
-            registration,
-            calls,
-            links: BTreeMap::new(),
-            departed: VecDeque::new(),
-            stage: Stage::Talking,
-            met: 0,
-            reached: false,
-            failed: false,
-            out: Output::new(now),
-        }
+        let (links, departed, stage) = (BTreeMap::new(), VecDeque::new(), Stage::Talking);
+        let (met, reached, failed, out) = (0, false, false, Output::new(now));
+        Self { us, room, registration, calls, links, departed, stage, met, reached, failed, out }
     }
 
     /// Once the conversation is over: whether it ended well.
@@ -113,12 +91,12 @@ impl Peer {
 
     /// Whether anybody is there to talk to.
     pub fn has_company(&self) -> bool {
-        self.links.values().any(Link::is_up)
+        self.links().any(Link::is_up)
     }
 
     /// Whether too much is unacknowledged for another line.
     pub fn is_full(&self) -> bool {
-        self.links.values().any(Link::is_full)
+        self.links().any(Link::is_full)
     }
 
     /// The others.
@@ -126,56 +104,66 @@ impl Peer {
         self.links.values()
     }
 
-    /// Finds whom a person means: by name, or by four digits or more of the id.
-    pub fn find(&self, who: &str) -> Result<Id, NotFound> {
-        let ids = |is_meant: &dyn Fn(&Link) -> bool| -> Vec<Id> {
-            self.links().filter(|link| link.is_up() && is_meant(link)).map(|link| link.who.id).collect()
+    /// Finds all whom a person may mean: by name, else by four digits or more of the id.
+    pub fn find(&self, who: &str) -> Vec<Id> {
+        let ids = |is_meant: &dyn Fn(&Who) -> bool| -> Vec<Id> {
+            let others = self.links().filter(|link| link.is_up()).map(|link| link.who);
+            others.filter(is_meant).map(|other| other.id).collect()
         };
-        let mut found = ids(&|link| link.who.name.as_str() == who);
-        if found.is_empty() && who.len() >= 4 {
-            found = ids(&|link| link.who.id.to_string().starts_with(who));
-        }
-        match found[..] {
-            [] => Err(NotFound::Unknown),
-            [id] => Ok(id),
-            _ => Err(NotFound::Ambiguous(found)),
-        }
+        let named = ids(&|other| other.name.as_str() == who);
+        let is_id = named.is_empty() && who.len() >= 4;
+        if is_id { ids(&|other| other.id.to_string().starts_with(who)) } else { named }
     }
 
     /// Takes in what arrived from `source`.
     pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
         self.out.now = now;
-        for (_, message) in read_datagram(datagram) {
-            if let Ok(message) = message {
-                self.handle_message(source, message);
-            }
-        }
-        self.run(now);
+        let messages = read_datagram(datagram).into_iter().filter_map(|(_, message)| message.ok());
+        messages.for_each(|message| self.handle_message(source, message));
+        self.handle_timeout(now);
     }
 
-    /// Does what it is time for; harmless when early.
+    /// Does what has become due, and draws the conclusions: after every input, and when it is time. Harmless when
+    /// early.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.run(now);
+        self.out.begin(now);
+        let mut attempt_failed = false;
+        for link in self.links.values_mut() {
+            attempt_failed |= link.run(&mut self.out);
+        }
+        self.bury();
+        self.calls.iter_mut().for_each(|calls| calls.run(&mut self.out));
+        // Once everyone is reached or given up, there is nothing more to be had from the tracker.
+        let all_reached = self.links().all(|link| link.path.endpoint.is_some());
+        let is_active = self.takes_part() && !(all_reached && self.has_met_all());
+        let needs_fresh_socket = attempt_failed && !self.has_company();
+        if let Some(registration) = &mut self.registration {
+            registration.set_active(is_active);
+            registration.run(&mut self.out);
+            self.out.events.extend(needs_fresh_socket.then_some(Event::FreshSocket));
+        }
+        if self.is_over() {
+            self.finish();
+        }
     }
 
     /// Says a line of at most [`super::talk::receiver::MAX_LINE`] bytes to everyone.
     pub fn say(&mut self, line: &str, now: Instant) {
         self.links.values_mut().for_each(|link| link.say(line, now));
-        self.run(now);
+        self.handle_timeout(now);
     }
 
     /// Says a line to one peer only.
     pub fn say_to(&mut self, id: Id, line: &str, now: Instant) {
         self.links.get_mut(&id).into_iter().for_each(|link| link.say(line, now));
-        self.run(now);
+        self.handle_timeout(now);
     }
 
     /// Calls an endpoint; false where peers meet through a tracker.
     pub fn connect(&mut self, endpoint: SocketAddr, now: Instant) -> bool {
-        let Some(calls) = &mut self.calls else { return false };
-        calls.add(endpoint, now);
-        self.run(now);
-        true
+        self.calls.iter_mut().for_each(|calls| calls.add(endpoint, now));
+        self.handle_timeout(now);
+        self.calls.is_some()
     }
 
     /// Our input has ended: says END to everyone.
@@ -184,41 +172,29 @@ impl Peer {
             self.stage = Stage::Ended;
             self.links.values_mut().for_each(|link| link.end(now));
         }
-        self.run(now);
+        self.handle_timeout(now);
     }
 
     /// Leaves: says BYE to everyone and LEAVE to the tracker.
     pub fn leave(&mut self, now: Instant) {
         if self.takes_part() {
             self.stage = Stage::Leaving { until: now + LAST_WORDS };
-            if let Some(registration) = &mut self.registration {
-                registration.leave(&mut self.out);
-            }
+            self.registration.iter_mut().for_each(|registration| registration.leave(&mut self.out));
             self.links.values_mut().for_each(|link| link.leave(now));
         }
-        self.run(now);
+        self.handle_timeout(now);
     }
 
-    /// The socket is a fresh one, with this address: registers anew and waits for new
-    /// introductions.
+    /// The socket is a fresh one, with this address: registers anew and waits for new introductions.
     pub fn handle_fresh_socket(&mut self, private: SocketAddr, now: Instant) {
-        if let Some(registration) = &mut self.registration {
-            registration.restart(private, now);
-        }
+        self.registration.iter_mut().for_each(|registration| registration.restart(private, now));
         self.links.values_mut().for_each(|link| link.path.restart(now));
-        self.run(now);
+        self.handle_timeout(now);
     }
 
     fn handle_message(&mut self, source: SocketAddr, message: Message) {
         match message {
-            Message::Ping { to, from } if from.id != self.us.id => {
-                let is_for_us = to == Name::from(self.us.id);
-                match self.links.get_mut(&from.id) {
-                    _ if !is_for_us && to != self.room => {}
-                    Some(link) => link.handle_ping(source, is_for_us, &mut self.out),
-                    None => self.answer_stranger(source, from),
-                }
-            }
+            Message::Ping { to, from } if from.id != self.us.id => self.handle_ping(source, to, from),
             Message::Pong { to, from } if to == self.us.id => {
                 if let Some(calls) = &mut self.calls {
                     calls.answered(source);
@@ -236,43 +212,46 @@ impl Peer {
         }
     }
 
+    /// Answers a stranger, too, who knows our room or our id, and asks whether we are heard.
+    fn handle_ping(&mut self, source: SocketAddr, to: Name, from: Who) {
+        let is_for_us = to == self.us.id.into();
+        if !is_for_us && to != self.room {
+            return;
+        }
+        if let Some(link) = self.links.get_mut(&from.id) {
+            return link.path.handle_ping(source, is_for_us, &mut self.out);
+        }
+        if let Some(calls) = self.calls.as_mut().filter(|_| !self.departed.contains(&from.id)) {
+            calls.remember(from);
+            self.out.send(source, &Message::Pong { to: from.id, from: self.us });
+            self.out.send(source, &Message::Ping { to: from.id.into(), from: self.us });
+        }
+    }
+
     /// What only the tracker may say.
     fn handle_introduction(&mut self, source: SocketAddr, message: Message) {
-        let Some(registration) = self.registration.as_mut().filter(|known| known.tracker == source) else {
-            return;
-        };
-        let Some(who) = registration.handle_message(message, &mut self.out) else { return };
-        if self.links.get(&who.id).is_some_and(|link| link.path.endpoint.is_some()) {
-            registration.met(who.id, &mut self.out);
+        let tracker = self.registration.as_mut().filter(|registration| registration.tracker == source);
+        let Some(registration) = tracker else { return };
+        let Some(other) = registration.handle_message(message, &mut self.out) else { return };
+        if self.links.get(&other.id).is_some_and(|link| link.path.endpoint.is_some()) {
+            registration.met(other.id, &mut self.out);
         }
-        self.add_link(Who { id: who.id, name: who.name }, who.public);
-        if let Some(link) = self.links.get_mut(&who.id) {
-            link.path.introduce(who.public, who.private, &mut self.out);
-        }
-    }
-
-    /// Answers somebody who knows our room or our id, and asks whether we are heard.
-    fn answer_stranger(&mut self, source: SocketAddr, who: Who) {
-        if let Some(calls) = self.calls.as_mut().filter(|_| !self.departed.contains(&who.id)) {
-            calls.remember(who);
-            self.out.send(source, &Message::Pong { to: who.id, from: self.us });
-            self.out.send(source, &Message::Ping { to: who.id.into(), from: self.us });
+        self.add_link(Who { id: other.id, name: other.name }, other.public);
+        if let Some(link) = self.links.get_mut(&other.id) {
+            link.path.introduce(other.public, other.private, &mut self.out);
         }
     }
 
-    /// Lets the link to somebody we know, or to a stranger whose call we have answered, take in what
-    /// proves that we were heard.
+    /// Lets the link to somebody we know, or to a stranger whose call we have answered, take in what proves that we
+    /// were heard.
     fn on_link(&mut self, from: Id, source: SocketAddr, take_in: impl FnOnce(&mut Link, &mut Output)) {
         let stranger = self.calls.as_ref().and_then(|calls| calls.stranger(from));
         stranger.into_iter().for_each(|who| self.add_link(who, source));
         let Some(link) = self.links.get_mut(&from) else { return };
-        let was_reached = link.path.endpoint.is_some();
-        if !was_reached {
+        if link.path.endpoint.is_none() {
             self.out.tell(Event::Reached { who: link.who, first: !self.reached });
             self.reached = true;
-            if let Some(registration) = &mut self.registration {
-                registration.met(from, &mut self.out);
-            }
+            self.registration.iter_mut().for_each(|registration| registration.met(from, &mut self.out));
         }
         take_in(link, &mut self.out);
     }
@@ -297,37 +276,10 @@ impl Peer {
         matches!(self.stage, Stage::Talking | Stage::Ended)
     }
 
-    /// After every input: does what has become due, and draws the conclusions.
-    fn run(&mut self, now: Instant) {
-        self.out.begin(now);
-        let mut attempt_failed = false;
-        for link in self.links.values_mut() {
-            attempt_failed |= link.run(&mut self.out);
-        }
-        self.bury();
-        let all_reached = self.links.values().all(|link| link.path.endpoint.is_some());
-        let is_active = self.takes_part() && !(all_reached && self.has_met_all());
-        let is_alone = !self.has_company();
-        if let Some(calls) = &mut self.calls {
-            calls.run(&mut self.out);
-        }
-        if let Some(registration) = &mut self.registration {
-            // Once everyone is reached or given up, there is nothing more to be had from the tracker.
-            registration.set_active(is_active, now);
-            registration.run(&mut self.out);
-            if attempt_failed && is_alone {
-                self.out.tell(Event::FreshSocket);
-            }
-        }
-        if self.is_over() {
-            self.finish();
-        }
-    }
-
     /// Lets go of the links that are over, and remembers their ids.
     fn bury(&mut self) {
-        let is_pair = self.complete().map_or(self.met == 1, |size| size == 2);
         let over: Vec<Id> = self.links().filter(|link| link.is_over()).map(|link| link.who.id).collect();
+        let is_pair = self.room_size().map_or(self.met == 1, |size| size == 2);
         for link in over.iter().filter_map(|id| self.links.remove(id)) {
             let unacknowledged = link.sender.unacknowledged();
             if link.path.is_given_up() {
@@ -343,13 +295,13 @@ impl Peer {
         self.departed.drain(..too_many);
     }
 
-    /// The size of the room, once it is complete.
-    fn complete(&self) -> Option<u64> {
+    /// Known once it is complete.
+    fn room_size(&self) -> Option<u64> {
         self.registration.as_ref()?.complete
     }
 
     fn has_met_all(&self) -> bool {
-        self.complete().is_some_and(|size| (self.links.len() + self.departed.len()) as u64 + 1 >= size)
+        self.room_size().is_some_and(|size| (self.links.len() + self.departed.len()) as u64 + 1 >= size)
     }
 
     fn is_over(&mut self) -> bool {
@@ -374,9 +326,7 @@ impl Peer {
             }
         } else {
             self.failed |= !self.reached;
-            if let Some(registration) = &mut self.registration {
-                registration.leave(&mut self.out);
-            }
+            self.registration.iter_mut().for_each(|registration| registration.leave(&mut self.out));
         }
         self.stage = Stage::Over;
     }

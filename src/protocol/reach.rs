@@ -16,9 +16,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::output::Output;
-use super::wire::field::{Id, is_local};
-use super::wire::message::{Message, Who};
+use super::wire::field::is_local;
+use super::{Id, Message, Output, Who};
 
 /// Between two rounds of pings to all candidates.
 const PING_INTERVAL: Duration = Duration::from_millis(100);
@@ -46,7 +45,6 @@ const OLD_PATH_SILENT: Duration = Duration::from_millis(500);
 const MOVE: Duration = Duration::from_secs(3);
 
 /// The way to one remote peer.
-#[derive(Debug)]
 pub struct Path {
     us: Who,
     them: Id,
@@ -72,7 +70,6 @@ pub struct Path {
 }
 
 /// A new address that is tried while the old one serves.
-#[derive(Debug)]
 struct Moving {
     to: SocketAddr,
     until: Instant,
@@ -105,13 +102,13 @@ impl Path {
             self.candidates.clear(); // they have a fresh socket: nobody listens at the old addresses
         }
         self.public = public;
-        let mut said = vec![public, private];
-        said.retain(|candidate| *candidate == public || is_local(candidate.ip()));
-        said.retain(|candidate| self.add_candidate(*candidate));
-        if self.endpoint.is_none() {
-            said.into_iter().for_each(|new| self.ping(new, out));
-        } else if let Some(new) = said.first() {
-            self.try_moving(*new, out.now);
+        let private = Some(private).filter(|private| is_local(private.ip()));
+        let mut new = vec![public];
+        new.extend(private);
+        new.retain(|candidate| self.add_candidate(*candidate));
+        match self.endpoint {
+            None => new.into_iter().for_each(|new| self.ping(new, out)),
+            Some(_) => new.into_iter().take(1).for_each(|new| self.try_moving(new, out.now)),
         }
     }
 

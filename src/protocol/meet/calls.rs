@@ -11,10 +11,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::protocol::event::Event;
-use crate::protocol::output::Output;
-use crate::protocol::wire::field::{Id, Name};
-use crate::protocol::wire::message::{Message, Who};
+use crate::protocol::{Event, Id, Message, Name, Output, Who};
 
 /// The ports that peers on one machine share out among themselves, and that a LAN is called on.
 pub const PORTS: std::ops::RangeInclusive<u16> = 50001..=50010;
@@ -32,7 +29,6 @@ const UNANSWERED: Duration = Duration::from_secs(3);
 const MAX_STRANGERS: usize = 64;
 
 /// The calls of one peer, and those who have called it.
-#[derive(Debug)]
 pub struct Calls {
     call: Message,
     calls: Vec<Call>,
@@ -40,7 +36,6 @@ pub struct Calls {
     strangers: VecDeque<Who>,
 }
 
-#[derive(Debug)]
 struct Call {
     endpoint: SocketAddr,
     next: Instant,

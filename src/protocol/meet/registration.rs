@@ -12,10 +12,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::protocol::event::Event;
-use crate::protocol::output::Output;
-use crate::protocol::wire::field::{Cookie, Id, Name};
-use crate::protocol::wire::message::{Introduction, Message, Who};
+use crate::protocol::{Event, Id, Introduction, Message, NO_COOKIE, Name, Output, Who};
 
 /// Between the first three registrations.
 const EAGER: Duration = Duration::from_millis(250);
@@ -32,23 +29,21 @@ const REFRESH: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// One peer's registration with one tracker.
-#[derive(Debug)]
 pub struct Registration {
     pub tracker: SocketAddr,
     us: Who,
     room: Name,
+    /// Where we are as we see it, and as the tracker does.
     private: SocketAddr,
-    /// Where the tracker sees us.
     public: Option<SocketAddr>,
-    cookie: Cookie,
+    cookie: String,
     cookie_answered: Option<Instant>,
     active: bool,
     /// How often, and when last, the timer has registered.
     count: u32,
     last: Instant,
-    answered: bool,
     /// Since when the tracker owes an answer.
-    unanswered_since: Instant,
+    unanswered_since: Option<Instant>,
     has_checked_in: bool,
     is_silent: bool,
     is_full: bool,
@@ -66,13 +61,12 @@ impl Registration {
             room,
             private,
             public: None,
-            cookie: Cookie::none(),
+            cookie: NO_COOKIE.to_owned(),
             cookie_answered: None,
             active: true,
             count: 0,
             last: now,
-            answered: false,
-            unanswered_since: now,
+            unanswered_since: Some(now),
             has_checked_in: false,
             is_silent: false,
             is_full: false,
@@ -87,18 +81,17 @@ impl Registration {
     }
 
     /// Goes on registering, or rests while there is nothing to be had from the tracker.
-    pub fn set_active(&mut self, active: bool, now: Instant) {
+    pub fn set_active(&mut self, active: bool) {
         if active && !self.active {
-            (self.answered, self.unanswered_since) = (true, now);
+            self.unanswered_since = None;
         }
         self.active = active;
     }
 
     /// Starts anew from a fresh socket, which the tracker has never seen.
     pub fn restart(&mut self, private: SocketAddr, now: Instant) {
-        (self.private, self.cookie, self.cookie_answered) = (private, Cookie::none(), None);
-        (self.active, self.count, self.last) = (true, 0, now);
-        (self.answered, self.unanswered_since) = (false, now);
+        (self.private, self.cookie, self.cookie_answered) = (private, NO_COOKIE.to_owned(), None);
+        (self.active, self.count, self.last, self.unanswered_since) = (true, 0, now, Some(now));
     }
 
     /// Takes in a message that came from the tracker's address; hands out whom it introduces.
@@ -110,36 +103,32 @@ impl Registration {
                     self.cookie_answered = Some(out.now);
                     self.register(out);
                 }
-                None
             }
             Message::Wait { here, size, public } => {
                 self.public = Some(public);
                 self.note_room(here, size, out);
-                None
             }
             Message::Peer { here, size, who } => {
                 self.note_room(here, size, out);
-                Some(who)
+                return Some(who);
             }
             Message::Full { text } => {
-                (self.answered, self.is_silent) = (true, false);
+                (self.unanswered_since, self.is_silent) = (None, false);
                 if !std::mem::replace(&mut self.is_full, true) {
                     out.tell(Event::Full(text));
                 }
-                None
             }
-            _ => None,
+            _ => {}
         }
+        None
     }
 
     fn note_room(&mut self, here: u64, size: u64, out: &mut Output) {
         if !self.has_checked_in || self.is_silent {
             out.tell(Event::CheckedIn { alone: self.alone });
         }
-        (self.has_checked_in, self.answered, self.is_silent) = (true, true, false);
-        if here >= size {
-            self.complete = Some(size); // for good: an older WAIT may come later
-        }
+        (self.has_checked_in, self.unanswered_since, self.is_silent) = (true, None, false);
+        self.complete = self.complete.or((here >= size).then_some(size)); // for good: an older WAIT may come later
     }
 
     /// Tells the tracker that this one is reached.
@@ -151,13 +140,13 @@ impl Registration {
     /// Tells the tracker to introduce us to nobody any more.
     pub fn leave(&mut self, out: &mut Output) {
         self.active = false;
-        if self.cookie != Cookie::none() {
+        if self.cookie != NO_COOKIE {
             out.send(self.tracker, &Message::Leave { cookie: self.cookie.clone(), id: self.us.id });
         }
     }
 
     fn register(&mut self, out: &mut Output) {
-        self.answered = false;
+        self.unanswered_since.get_or_insert(out.now);
         let (cookie, Who { id, name }) = (self.cookie.clone(), self.us);
         let (room, private) = (self.room, self.private);
         out.send(self.tracker, &Message::Register { cookie, id, room, name, private });
@@ -168,15 +157,13 @@ impl Registration {
         if !self.active {
             return;
         }
-        if self.next_registration() <= out.now {
-            if self.answered {
-                self.unanswered_since = out.now;
-            }
+        if out.is_due(self.next_registration()) {
             (self.count, self.last) = (self.count.saturating_add(1), out.now);
             self.register(out);
+            out.wake_at(Some(self.next_registration()));
         }
-        out.wake_at(Some(self.next_registration()));
-        if !self.answered && !self.is_silent && out.is_due(self.unanswered_since + SILENCE) {
+        let silent = self.unanswered_since.filter(|_| !self.is_silent).map(|since| since + SILENCE);
+        if silent.is_some_and(|when| out.is_due(when)) {
             self.is_silent = true;
             out.tell(Event::TrackerSilent { tracker: self.tracker, alone: self.alone });
         }
@@ -187,7 +174,7 @@ impl Registration {
             + match self.count {
                 0 => Duration::ZERO,
                 1 | 2 => EAGER,
-                _ if self.answered => REFRESH,
+                _ if self.unanswered_since.is_none() => REFRESH,
                 _ => UNANSWERED,
             }
     }

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::protocol::output::Output;
-use crate::protocol::wire::field::Id;
-use crate::protocol::wire::message::{Introduction, Message};
+use crate::protocol::{Id, Introduction, Message, Output};
 
 /// The largest room: everybody in it talks to everybody.
 pub const MAX_ROOM: u8 = 64;
@@ -17,13 +15,11 @@ const REGISTRATION_LIFETIME: Duration = Duration::from_secs(5);
 pub const MEMORY: Duration = Duration::from_secs(10);
 
 /// A room: the first so many who registered for it.
-#[derive(Debug)]
 pub struct Room {
     size: u8,
     members: Vec<Member>,
 }
 
-#[derive(Debug)]
 struct Member {
     who: Introduction,
     heard: Instant,

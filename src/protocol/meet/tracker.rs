@@ -18,10 +18,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::room::{MAX_ROOM, MEMORY, Room};
-use crate::protocol::event::Event;
-use crate::protocol::output::Output;
-use crate::protocol::wire::field::{Cookie, Id, Name};
-use crate::protocol::wire::message::{Introduction, Message, read_datagram};
+use crate::protocol::{Event, Id, Introduction, Message, Name, Output, read_datagram};
 
 /// The members that a tracker keeps, in all rooms together.
 pub const MAX_MEMBERS: usize = 1_000_000;
@@ -33,7 +30,6 @@ const COOKIE_PERIOD: Duration = Duration::from_secs(60);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The tracker: rooms, their members, and what is to be sent to them.
-#[derive(Debug)]
 pub struct Tracker {
     size: u8,
     forever: bool,
@@ -100,22 +96,19 @@ impl Tracker {
         }
     }
 
-    /// Whether the sender is known to receive at its address. If not, it is sent the cookie to say
-    /// so with, which is shorter than what it said: RFC 8085 section 3.1 on amplification.
-    fn is_proven(&mut self, cookie: &Cookie, source: SocketAddr) -> bool {
+    /// Whether the sender is known to receive at its address. If not, it is sent the cookie to say so with, which is
+    /// shorter than what it said: RFC 8085 section 3.1 on amplification.
+    fn is_proven(&mut self, cookie: &str, source: SocketAddr) -> bool {
         let period = self.out.now.duration_since(self.started).as_secs() / COOKIE_PERIOD.as_secs();
-        let current = self.cookie(source, period);
-        if *cookie == current || (period > 0 && *cookie == self.cookie(source, period - 1)) {
+        // Keyed, so that nobody can make one for an address at which they do not receive.
+        let cookie_of =
+            |period| format!("{:016x}", self.secret.hash_one((source.ip(), source.port(), period)));
+        let current = cookie_of(period);
+        if cookie == current || (period > 0 && cookie == cookie_of(period - 1)) {
             return true;
         }
         self.out.send(source, &Message::Cookie { cookie: current });
         false
-    }
-
-    /// Keyed, so that nobody can make one for an address at which they do not receive.
-    fn cookie(&self, source: SocketAddr, period: u64) -> Cookie {
-        let hash = self.secret.hash_one((source.ip(), source.port(), period));
-        format!("{hash:016x}").parse().expect("16 hex digits are a cookie")
     }
 
     fn register(&mut self, name: Name, who: Introduction) {

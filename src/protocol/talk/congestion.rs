@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::wire::message::MAX_DATAGRAM;
+use crate::protocol::MAX_DATAGRAM;
 
 /// As in RFC 9002 section 7.2.
 const INITIAL_WINDOW: usize = 10 * MAX_DATAGRAM;
@@ -42,7 +42,7 @@ const LINEAR_TIMEOUTS: u32 = 6;
 const MINIMUM_PROBE: Duration = Duration::from_millis(10);
 
 /// How long an acknowledgement may take: RFC 6298.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct RoundTrip {
     pub smoothed: Option<Duration>,
     variation: Duration,
@@ -115,7 +115,6 @@ impl RoundTrip {
 }
 
 /// How many bytes may be under way: RFC 5681.
-#[derive(Debug)]
 pub struct Window {
     size: usize,
     slow_start_until: usize,

@@ -12,8 +12,7 @@
 use std::collections::BTreeMap;
 use std::mem::take;
 
-use crate::protocol::wire::field::Id;
-use crate::protocol::wire::message::{Body, MAX_DATAGRAM, Message};
+use crate::protocol::{Body, Id, MAX_DATAGRAM, Message};
 
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -22,7 +21,7 @@ pub const MAX_LINE: usize = 64 * 1024;
 pub const MAX_AHEAD: usize = 1024;
 
 /// The half that listens.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Receiver {
     /// All numbers up to this one have been handed out.
     delivered: u64,

@@ -13,9 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::congestion::{RoundTrip, Window};
 use super::receiver::MAX_AHEAD;
-use crate::protocol::output::Output;
-use crate::protocol::wire::field::Id;
-use crate::protocol::wire::message::{Body, MAX_DATAGRAM, MAX_TEXT, Message};
+use crate::protocol::{Body, Id, MAX_DATAGRAM, MAX_TEXT, Message, Output};
 
 /// A message overtaken by so many datagrams is lost: RFC 9002 section 6.1.1.
 const OVERTAKEN: u64 = 3;
@@ -24,13 +22,13 @@ const OVERTAKEN: u64 = 3;
 /// that one more loss does not cost another timeout.
 const DESPERATE: u32 = 3;
 
-/// What may wait behind the window before the keyboard has to.
-const MAX_WAITING_BYTES: usize = 64 * 1024;
+/// Messages that may wait behind the window before the keyboard has to.
+const MAX_WAITING: usize = 1024;
 
 /// A person is told of a line that waits so long for its acknowledgement.
 const SLOW: Duration = Duration::from_secs(2);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sender {
     to: Id,
     from: Id,
@@ -41,7 +39,6 @@ pub struct Sender {
     sent: usize,
     /// The next to be sent, or sent again, is not before this one.
     cursor: usize,
-    waiting_bytes: usize,
     /// Of each datagram under way, how many of its messages are; the number of the last one that was sent, and of the
     /// last one from which something was acknowledged.
     under_way: BTreeMap<u64, usize>,
@@ -57,21 +54,14 @@ pub struct Sender {
     pub round_trip: RoundTrip,
 }
 
-#[derive(Debug)]
 struct Outgoing {
     line: String,
     /// A SAY: with it, a line of the person's is complete.
     ends_line: bool,
     said: Instant,
-    sent: Option<Sent>,
+    /// When it left, for the last and for the first time.
+    sent: Option<(Instant, Instant)>,
     state: State,
-}
-
-/// When a message left. Of two, that is the greater which left later, and of those the one which left only then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Sent {
-    last: Instant,
-    first: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,14 +93,13 @@ impl Sender {
         let ends_line = matches!(body, Body::Say(_));
         let sequence = self.first + self.queue.len() as u64;
         let line = format!("{}\n", Message::Numbered { to: self.to, from: self.from, sequence, body });
-        self.waiting_bytes += line.len();
         let state = State::ToBeSent;
         self.queue.push_back(Outgoing { line, ends_line, said: now, sent: None, state });
     }
 
     /// Whether so much waits already that the next line has to.
     pub fn is_full(&self) -> bool {
-        self.waiting_bytes >= MAX_WAITING_BYTES || self.queue.len() - self.sent >= MAX_AHEAD
+        self.queue.len() - self.sent >= MAX_WAITING
     }
 
     /// Whether all that was said has arrived.
@@ -134,8 +123,8 @@ impl Sender {
 
     /// Since when nothing was acknowledged although something is under way.
     pub fn stalled_since(&self) -> Option<Instant> {
-        let oldest = self.queue.front()?.sent?;
-        self.last_progress.max(Some(oldest.first))
+        let (_, first) = self.queue.front()?.sent?;
+        self.last_progress.max(Some(first))
     }
 
     /// Takes in an acknowledgement. One of what was never sent is dropped.
@@ -145,7 +134,7 @@ impl Sender {
             return;
         }
         let bytes = self.bytes_under_way;
-        let mut newest = None;
+        let mut newest = None; // of two that left together, the one which had not left before
         for range in [self.first..=next.saturating_sub(1)].iter().chain(ranges) {
             for sequence in self.first.max(*range.start())..=*range.end() {
                 newest = newest.max(self.acknowledge((sequence - self.first) as usize));
@@ -157,8 +146,8 @@ impl Sender {
             self.cursor = self.cursor.saturating_sub(1);
         }
         match newest {
-            Some(Sent { last, first }) if last == first => self.round_trip.measure(now - first),
-            Some(Sent { first, .. }) => self.round_trip.doubt(now - first),
+            Some((last, first)) if last == first => self.round_trip.measure(now - first),
+            Some((_, first)) => self.round_trip.doubt(now - first),
             None => return self.round_trip.regret(),
         }
         (self.last_progress, self.probed) = (Some(now), false);
@@ -167,7 +156,7 @@ impl Sender {
     }
 
     /// Tells when the message was sent; `None` where it was acknowledged before.
-    fn acknowledge(&mut self, index: usize) -> Option<Sent> {
+    fn acknowledge(&mut self, index: usize) -> Option<(Instant, Instant)> {
         let outgoing = &mut self.queue[index];
         let sent = outgoing.sent.expect("nobody can acknowledge what was never sent");
         match std::mem::replace(&mut outgoing.state, State::Acknowledged) {
@@ -262,15 +251,12 @@ impl Sender {
             }
             let outgoing = &mut self.queue[index];
             out.send_line(destination, &outgoing.line);
-            outgoing.sent.get_or_insert(Sent { last: out.now, first: out.now }).last = out.now;
+            outgoing.sent.get_or_insert((out.now, out.now)).0 = out.now;
             outgoing.state = State::UnderWay { datagram: self.last_datagram };
             *self.under_way.entry(self.last_datagram).or_default() += 1;
             self.bytes_under_way += bytes;
             self.last_sent = Some(out.now);
-            if index == self.sent {
-                self.sent += 1;
-                self.waiting_bytes -= bytes;
-            }
+            self.sent = self.sent.max(index + 1);
         }
     }
 
@@ -283,11 +269,9 @@ impl Sender {
 
     /// RFC 6298 section 5: from when the oldest was sent, or something arrived.
     fn retransmission_time(&self) -> Option<Instant> {
-        let oldest = self.queue.iter().find_map(|outgoing| match outgoing.state {
-            State::UnderWay { .. } => outgoing.sent,
-            _ => None,
-        })?;
-        Some(self.last_progress.max(Some(oldest.last))? + self.round_trip.timeout())
+        let is_under_way = |outgoing: &&Outgoing| matches!(outgoing.state, State::UnderWay { .. });
+        let (last, _) = self.queue.iter().find(is_under_way)?.sent?;
+        Some(self.last_progress.max(Some(last))? + self.round_trip.timeout())
     }
 
     /// RFC 9002 section 6.2: from when the last one was sent, or something arrived; once for each silence.

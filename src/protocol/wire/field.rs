@@ -88,31 +88,8 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A tracker's token, which proves that its holder receives at the address it sends from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cookie(Box<str>);
-
-impl Cookie {
-    /// None yet.
-    pub fn none() -> Self {
-        Self("-".into())
-    }
-}
-
-impl FromStr for Cookie {
-    type Err = Malformed;
-
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_valid.then(|| Self(text.into())).ok_or(Malformed("bad", "cookie"))
-    }
-}
-
-impl fmt::Display for Cookie {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+/// The cookie of those who have none yet.
+pub const NO_COOKIE: &str = "-";
 
 /// What is still unread of a line: fields divided by single spaces, free text last.
 pub(super) struct Fields<'a>(pub(super) Option<&'a str>);
@@ -126,23 +103,39 @@ impl<'a> Fields<'a> {
         Ok(word)
     }
 
+    /// The next field, where it can be understood.
+    fn read<T>(
+        &mut self,
+        what: &'static str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Result<T, Malformed> {
+        read(self.word(what)?).ok_or(Malformed("bad", what))
+    }
+
     pub(super) fn get<T: FromStr>(&mut self, what: &'static str) -> Result<T, Malformed> {
-        self.word(what)?.parse().map_err(|_| Malformed("bad", what))
+        self.read(what, |word| word.parse().ok())
     }
 
     pub(super) fn number(&mut self, what: &'static str) -> Result<u64, Malformed> {
-        number(self.word(what)?).ok_or(Malformed("bad", what))
+        self.read(what, number)
     }
 
     /// Two numbers with something between them: `1/2`, `3-5`.
     pub(super) fn pair(&mut self, what: &'static str, between: char) -> Result<(u64, u64), Malformed> {
-        let pair = self.word(what)?.split_once(between);
-        pair.and_then(|(one, two)| Some((number(one)?, number(two)?))).ok_or(Malformed("bad", what))
+        let pair = |(one, two)| Some((number(one)?, number(two)?));
+        self.read(what, |word| word.split_once(between).and_then(pair))
     }
 
     pub(super) fn endpoint(&mut self, what: &'static str) -> Result<SocketAddr, Malformed> {
-        let endpoint = self.get(what).map(canonical)?;
-        if endpoint.port() == 0 { Err(Malformed("bad", what)) } else { Ok(endpoint) }
+        let endpoint = |word: &str| word.parse().ok().map(canonical);
+        self.read(what, |word| endpoint(word).filter(|endpoint| endpoint.port() != 0))
+    }
+
+    /// A tracker's token, which proves that its holder receives at the address it sends from.
+    pub(super) fn cookie(&mut self) -> Result<String, Malformed> {
+        let is_valid =
+            |word: &&str| (1..=64).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_graphic());
+        self.read("cookie", |word| Some(word).filter(is_valid).map(str::to_owned))
     }
 
     pub(super) fn text(&mut self) -> Result<String, Malformed> {

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::str::{FromStr, from_utf8};
 
-use super::field::{Cookie, Fields, Id, Malformed, Name};
+use super::field::{Fields, Id, Malformed, Name};
 
 /// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the headers take 48.
 pub const MAX_DATAGRAM: usize = 1200;
@@ -35,13 +35,13 @@ pub const MAX_TEXT: usize =
 /// One message: a verb and its fields, in the order of the table above.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    Register { cookie: Cookie, id: Id, room: Name, name: Name, private: SocketAddr },
-    Cookie { cookie: Cookie },
+    Register { cookie: String, id: Id, room: Name, name: Name, private: SocketAddr },
+    Cookie { cookie: String },
     Wait { here: u64, size: u64, public: SocketAddr },
     Peer { here: u64, size: u64, who: Introduction },
     Full { text: String },
-    Met { cookie: Cookie, id: Id, other: Id },
-    Leave { cookie: Cookie, id: Id },
+    Met { cookie: String, id: Id, other: Id },
+    Leave { cookie: String, id: Id },
     // `to` is an id, or a room where peers meet without a tracker.
     Ping { to: Name, from: Who },
     Pong { to: Id, from: Who },
@@ -127,13 +127,13 @@ impl FromStr for Message {
         let f = &mut fields;
         let message = match f.word("verb")? {
             "REGISTER" => Self::Register {
-                cookie: f.get("cookie")?,
+                cookie: f.cookie()?,
                 id: f.get("id")?,
                 room: f.get("room")?,
                 name: f.get("name")?,
                 private: f.endpoint("private endpoint")?,
             },
-            "COOKIE" => Self::Cookie { cookie: f.get("cookie")? },
+            "COOKIE" => Self::Cookie { cookie: f.cookie()? },
             "WAIT" => {
                 let (here, size) = f.pair("count", '/')?;
                 Self::Wait { here, size, public: f.endpoint("public endpoint")? }
@@ -145,10 +145,8 @@ impl FromStr for Message {
                 Self::Peer { here, size, who: Introduction { id, name, public, private } }
             }
             "FULL" => Self::Full { text: f.text()? },
-            "MET" => {
-                Self::Met { cookie: f.get("cookie")?, id: f.get("id")?, other: f.get("id of the other")? }
-            }
-            "LEAVE" => Self::Leave { cookie: f.get("cookie")?, id: f.get("id")? },
+            "MET" => Self::Met { cookie: f.cookie()?, id: f.get("id")?, other: f.get("id of the other")? },
+            "LEAVE" => Self::Leave { cookie: f.cookie()?, id: f.get("id")? },
             "PING" => Self::Ping { to: f.get("to")?, from: Who { id: f.get("from")?, name: f.get("name")? } },
             "PONG" => Self::Pong { to: f.get("to")?, from: Who { id: f.get("from")?, name: f.get("name")? } },
             verb @ ("SAY" | "PART" | "END" | "BYE") => {
