@@ -45,7 +45,7 @@ pub mod protocol {
     pub use event::{Event, Failure};
     pub use output::{Output, Transmit};
     pub use wire::field::{Id, Malformed, NO_COOKIE, Name};
-    pub use wire::message::{Body, Introduction, MAX_DATAGRAM, MAX_TEXT, Message, Who, read_datagram};
+    pub use wire::message::{Body, Introduction, MAX_DATAGRAM, MAX_TEXT, Message, Range, Who, read_datagram};
 
     /// Who is out there, and at what address?
     pub mod meet {

@@ -93,6 +93,20 @@ fn each_file_needs_only_those_before_it() {
 }
 
 #[test]
+fn the_house_reads_in_an_hour() {
+    let house = house();
+    let lines = |code: &String| code.lines().count();
+    let total: usize = house.values().map(lines).sum();
+    assert!(total <= 2700, "{total} lines of code");
+    for (name, most) in [("bin/peer.rs", 90), ("bin/tracker.rs", 65)] {
+        assert!(lines(&house[name]) <= most, "{name} has {} lines", lines(&house[name]));
+    }
+    for (name, code) in &house {
+        assert!(lines(code) <= 300, "{name} has {} lines", lines(code));
+    }
+}
+
+#[test]
 fn clap_is_the_only_dependency() {
     let manifest = read("Cargo.toml");
     let sections: Vec<&str> =
@@ -100,4 +114,14 @@ fn clap_is_the_only_dependency() {
     assert_eq!(sections.len(), 1, "no dev-dependencies, no build-dependencies");
     let names = sections[0].lines().skip(1).filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
     assert_eq!(names.collect::<Vec<_>>(), ["clap"]);
+}
+
+/// A thread that panics must not leave the other one waiting.
+#[test]
+fn a_panic_ends_the_program() {
+    for profile in ["[profile.dev]", "[profile.release]"] {
+        let manifest = read("Cargo.toml");
+        let section = manifest.split("\n\n").find(|section| section.contains(profile));
+        assert!(section.is_some_and(|section| section.contains("panic = \"abort\"")), "{profile}");
+    }
 }

@@ -5,11 +5,7 @@
 //! receiver thread  socket    ->  handle  ->  screen         it ends the process, too
 //! ```
 
-use std::error::Error;
-use std::io::stdin;
-use std::mem::take;
 use std::process::{ExitCode, exit};
-use std::sync::Arc;
 use std::thread;
 
 use clap::Parser;
@@ -18,25 +14,22 @@ use p2p_chat::io::chat::Chat;
 use p2p_chat::io::keyboard::{HELP, Input, Typed, read_line, understand};
 use p2p_chat::io::socket::Buffer;
 use p2p_chat::protocol::MAX_DATAGRAM;
-use p2p_chat::protocol::talk::receiver::MAX_LINE;
 
 fn main() -> ExitCode {
     report(run(&PeerArguments::parse()))
 }
 
-fn run(arguments: &PeerArguments) -> Result<(), Box<dyn Error>> {
-    let chat = Arc::new(Chat::open(arguments)?);
+fn run(arguments: &PeerArguments) -> Result<(), Box<dyn std::error::Error>> {
+    let chat = std::sync::Arc::new(Chat::open(arguments)?);
     let receivers = chat.clone();
     thread::Builder::new().spawn(move || {
         let outcome = receive_and_print(&receivers);
         receivers.terminal.leave();
-        exit(match outcome {
-            Ok(ended_well) => i32::from(!ended_well),
-            Err(error) => {
-                eprintln!("error: cannot receive any more: {error}");
-                1
-            }
+        let ended_well = outcome.unwrap_or_else(|error| {
+            eprintln!("error: cannot receive any more: {error}");
+            false
         });
+        exit(i32::from(!ended_well));
     })?;
     read_keyboard_and_send(&chat);
     loop {
@@ -49,29 +42,22 @@ fn receive_and_print(chat: &Chat) -> std::io::Result<bool> {
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
     let mut arrival = None;
     loop {
-        let (events, deadline, outcome) =
-            chat.handle(arrival.map(|(source, length)| (source, &buffer[..length])));
+        let (events, wake, outcome) = chat.handle(arrival.map(|(from, length)| (from, &buffer[..length])));
         chat.print(&events);
         if let Some(ended_well) = outcome {
             return Ok(ended_well);
         }
-        arrival = chat.socket.receive(&mut buffer, Some(deadline))?;
+        arrival = chat.socket.receive(&mut buffer, Some(wake))?;
     }
 }
 
 /// The main thread: until the input ends, or a person has typed `/quit`.
 fn read_keyboard_and_send(chat: &Chat) {
-    let (mut input, mut is_first) = (stdin().lock(), true);
-    while let Some(typed) = read_line(&mut input, take(&mut is_first)) {
+    let (mut input, mut is_first) = (std::io::stdin().lock(), true);
+    while let Some(typed) = read_line(&mut input, std::mem::take(&mut is_first)) {
         chat.terminal.line_was_typed();
         match &typed {
-            Typed::Utf16 => {
-                chat.fail("the input is UTF-16, nothing of it was said: save it as UTF-8");
-                break;
-            }
-            Typed::TooLong(length) => {
-                chat.fail(&format!("a line of {length} bytes was not said: {MAX_LINE} are the most"));
-            }
+            Typed::Refused(why) => chat.fail(why),
             Typed::Line(line) => match understand(line) {
                 Input::Say(text) => chat.say(text),
                 Input::To { who, line } => chat.say_to(who, line),

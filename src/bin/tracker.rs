@@ -5,12 +5,7 @@
 //! printer thread                  \--->  screen         it may stand still; nobody waits for it
 //! ```
 
-use std::error::Error;
-use std::hash::RandomState;
-use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
@@ -23,42 +18,40 @@ use p2p_chat::protocol::{Event, MAX_DATAGRAM};
 /// Lines that wait for a screen that stands still; what comes after them is not told.
 const MAX_WAITING: usize = 100_000;
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     report(run(&TrackerArguments::parse()))
 }
 
-fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn Error>> {
-    let terminal = Arc::new(Terminal::default());
+fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn std::error::Error>> {
+    let terminal = std::sync::Arc::new(Terminal::default());
     let socket = arguments.open_socket(&terminal)?;
     let (tell, told) = sync_channel(MAX_WAITING);
-    let printer = thread::spawn(move || print(&terminal, &told));
+    let printer = std::thread::spawn(move || print(&terminal, &told));
     tell.send(format!("Tracker listening on {}", socket.local_addr()?))?;
 
-    let mut tracker = Tracker::new(arguments.peers, arguments.forever, RandomState::new(), Instant::now());
+    let mut tracker =
+        Tracker::new(arguments.peers, arguments.forever, std::hash::RandomState::new(), Instant::now());
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
-    let mut is_finished = false;
-    while !is_finished {
+    loop {
         match socket.receive(&mut buffer, tracker.out.wake)? {
             Some((source, length)) => tracker.handle_datagram(source, &buffer[..length], Instant::now()),
             None => tracker.handle_timeout(Instant::now()),
         }
         tracker.out.transmits.drain(..).for_each(|transmit| socket.send(transmit));
         for event in tracker.out.events.drain(..) {
-            is_finished |= event == Event::Finished;
+            if event == Event::Finished {
+                drop(tell);
+                return printer.join().map_err(|_| "the printer has panicked".into());
+            }
             _ = tell.try_send(event.to_string());
         }
     }
-    drop(tell);
-    printer.join().map_err(|_| "the printer has panicked".into())
 }
 
 /// Prints what is told, as many lines at once as there are. Nobody is told where stdout is closed.
 fn print(terminal: &Terminal, told: &Receiver<String>) {
     while let Ok(first) = told.recv() {
-        let lines: Vec<String> =
-            [first].into_iter().chain(told.try_iter()).filter(|line| !line.is_empty()).collect();
-        if !lines.is_empty() {
-            _ = terminal.chat(&lines.join("\n"));
-        }
+        let lines: Vec<String> = [first].into_iter().chain(told.try_iter()).collect();
+        _ = terminal.chat(&lines.join("\n"));
     }
 }

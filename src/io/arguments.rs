@@ -1,6 +1,5 @@
 //! What can be said on the two command lines, and what it comes to.
 
-use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -96,25 +95,12 @@ pub struct PeerArguments {
     #[arg(long)]
     pub trace: bool,
 
-    /// Lose so many percent of the datagrams that are sent, to see what happens
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = percent())]
-    pub loss: u8,
-
-    /// Send so many percent of them twice
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = percent())]
-    pub duplicate: u8,
-
-    /// Let so many percent of them leave after the next one
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = percent())]
-    pub reorder: u8,
+    #[command(flatten)]
+    pub harm: Harm,
 
     /// Make the same choices of what to lose, send twice or reorder [default: others each time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-}
-
-fn percent() -> clap::builder::RangedI64ValueParser<u8> {
-    clap::value_parser!(u8).range(..=100)
 }
 
 impl PeerArguments {
@@ -147,18 +133,13 @@ impl PeerArguments {
             Meeting::Direct(endpoints) => endpoints.iter().any(SocketAddr::is_ipv6),
             Meeting::Lan => false,
         };
-        let everywhere =
-            if is_towards_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-        let Bind(addresses) = self.bind.clone().unwrap_or_else(|| Bind::any_port(everywhere));
+        let any = if is_towards_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let Bind(addresses) = self.bind.clone().unwrap_or_else(|| Bind::any_port(any));
         let dice = Dice(self.seed.unwrap_or_else(|| RandomState::new().hash_one("dice")));
-        let Self { loss, duplicate, reorder, .. } = *self;
-        let harm = Harm { loss, duplicate, reorder, dice, held_back: None };
+        let harm = Harm { dice, ..self.harm.clone() };
         Socket::bind(&addresses, terminal.clone(), self.trace, harm).map_err(|error| {
-            format!(
-                "cannot bind to {}: {}",
-                addresses[0],
-                explain(&error, "without --bind, a free port is found")
-            )
+            let reason = explain(&error, "without --bind, a free port is found");
+            format!("cannot bind to {}: {reason}", addresses[0])
         })
     }
 }
@@ -189,10 +170,9 @@ impl FromStr for Bind {
 /// # Errors
 /// The form, for the person.
 pub fn host_and_port(text: &str) -> Result<String, String> {
-    let port =
-        text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(1..)) => Ok(text.to_owned()),
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    match port.parse::<u16>() {
+        Ok(1..) if !host.is_empty() => Ok(text.to_owned()),
         _ => Err("write HOST:PORT, for example 192.0.2.10:55555".to_owned()),
     }
 }
@@ -201,18 +181,14 @@ pub fn host_and_port(text: &str) -> Result<String, String> {
 fn explain(error: &io::Error, if_in_use: &str) -> String {
     match error.kind() {
         ErrorKind::AddrInUse => format!("{error} ({if_in_use})"),
-        ErrorKind::AddrNotAvailable => format!("{error} (this machine has others; 0.0.0.0 is all of them)"),
+        ErrorKind::AddrNotAvailable => format!("{error} (0.0.0.0 is every address of this machine)"),
         _ => error.to_string(),
     }
 }
 
 /// What `main` makes of what has happened: the exit status, and a word about an error.
-pub fn report(result: Result<(), Box<dyn Error>>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+pub fn report(result: Result<(), Box<dyn std::error::Error>>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
 }

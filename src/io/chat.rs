@@ -1,19 +1,18 @@
 //! What the two threads of a peer share: the machine behind its lock, the socket, and the screen.
 
-use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, stdin};
 use std::mem::take;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::arguments::{PeerArguments, host_and_port};
 use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
 use crate::protocol::link::Link;
-use crate::protocol::peer::{Meeting, Peer, Settings};
+use crate::protocol::peer::{Meeting, Peer};
 use crate::protocol::{Event, Id, Who};
 
 /// The receiver looks at the machine so often at least: std cannot wake it, and the keyboard may have sent what has to
@@ -35,7 +34,7 @@ pub struct Chat {
 
 impl Chat {
     /// Opens the socket, and sets up the machine that talks through it.
-    pub fn open(arguments: &PeerArguments) -> Result<Self, Box<dyn Error>> {
+    pub fn open(arguments: &PeerArguments) -> Result<Self, Box<dyn std::error::Error>> {
         let terminal = Arc::new(Terminal::default());
         let meeting = arguments.meeting()?;
         let socket = arguments.open_socket(&meeting, &terminal)?;
@@ -46,9 +45,8 @@ impl Chat {
             Meeting::Direct(_) => terminal.news(&format!("Waiting to be called at {private}")),
         }
         let us = Who { id: Id(RandomState::new().hash_one(Instant::now())), name: arguments.name };
-        let settings = Settings { us, room: arguments.room, private, meeting };
         Ok(Self {
-            peer: Mutex::new(Peer::new(settings, Instant::now())),
+            peer: Mutex::new(Peer::new(us, arguments.room, private, meeting, Instant::now())),
             changed: Condvar::new(),
             keyboard_waits: AtomicBool::new(false),
             socket,
@@ -59,7 +57,7 @@ impl Chat {
     }
 
     fn lock(&self) -> MutexGuard<'_, Peer> {
-        self.peer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peer.lock().expect("a panic ends the program")
     }
 
     /// Lets the machine do something, then sends what comes of it.
@@ -196,7 +194,7 @@ impl Chat {
         }
         let must_wait = |peer: &mut Peer| peer.is_full() || !self.is_at_terminal && !peer.has_company();
         self.keyboard_waits.store(true, Relaxed); // the lock makes it known
-        let peer = self.changed.wait_while(peer, must_wait).unwrap_or_else(PoisonError::into_inner);
+        let peer = self.changed.wait_while(peer, must_wait).expect("a panic ends the program");
         self.keyboard_waits.store(false, Relaxed);
         Some(peer)
     }
@@ -204,16 +202,12 @@ impl Chat {
 
 /// A line of `/peers`.
 fn describe(link: &Link) -> String {
-    let (who, unacknowledged) = (link.who, link.sender.unacknowledged());
+    let Who { id, name } = link.who;
     let endpoint = link.path.endpoint.map_or("being reached".to_owned(), |endpoint| endpoint.to_string());
-    let milliseconds =
-        link.sender.round_trip.smoothed.map(|time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
-    let round_trip = milliseconds.unwrap_or("-".to_owned());
-    let silence =
-        link.path.last_heard.map(|when| format!("silent for {:.1} s", when.elapsed().as_secs_f64()));
-    let silent = silence.unwrap_or("never heard".to_owned());
-    format!(
-        "{who}  {}  {endpoint}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}",
-        who.id
-    )
+    let time = link.sender.round_trip.smoothed.map(|time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
+    let round_trip = time.unwrap_or("-".to_owned());
+    let unacknowledged = link.sender.unacknowledged();
+    let seconds = link.path.last_heard.map(|when| when.elapsed().as_secs_f64());
+    let silent = seconds.map_or("never heard".to_owned(), |seconds| format!("silent for {seconds:.1} s"));
+    format!("{name}  {id}  {endpoint}  round trip {round_trip}  {unacknowledged} unacknowledged  {silent}")
 }

@@ -8,13 +8,25 @@ use crate::protocol::Transmit;
 pub const LATE: Duration = Duration::from_millis(50);
 
 /// Percent of the datagrams that are sent.
-#[derive(Default)]
+#[derive(Clone, Default, clap::Args)]
 pub struct Harm {
-    pub loss: u8,
-    pub duplicate: u8,
+    /// Lose so many percent of the datagrams that are sent, to see what happens
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub(super) loss: u8,
+
+    /// Send so many percent of them twice
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub(super) duplicate: u8,
+
+    /// Let so many percent of them leave after the next one
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
     pub reorder: u8,
+
+    #[arg(skip)]
     pub dice: Dice,
+
     /// To leave after the next one, and since when.
+    #[arg(skip)]
     pub held_back: Option<(Instant, Transmit)>,
 }
 

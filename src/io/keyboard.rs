@@ -52,10 +52,8 @@ fn command(words: &str) -> Option<Input<'_>> {
 pub enum Typed {
     // At most [`MAX_LINE`] bytes.
     Line(String),
-    // A longer one, of so many bytes.
-    TooLong(usize),
-    // The input begins with a mark of UTF-16 and cannot be read.
-    Utf16,
+    // It cannot be said, for this reason.
+    Refused(String),
 }
 
 /// Reads the next line, in bounded memory; `None` at the end of the input, or when it fails.
@@ -64,18 +62,25 @@ pub fn read_line(input: &mut impl BufRead, is_first: bool) -> Option<Typed> {
     let most = MAX_LINE as u64 + 2;
     input.by_ref().take(most).read_until(b'\n', &mut line).ok()?;
     if is_first && (line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff")) {
-        return Some(Typed::Utf16);
+        _ = std::io::copy(input, &mut std::io::sink());
+        return Some(Typed::Refused(
+            "the input is UTF-16, nothing of it was said: save it as UTF-8".to_owned(),
+        ));
     }
     if line.len() as u64 == most && !line.ends_with(b"\n") {
         let rest = input.skip_until(b'\n').unwrap_or(0);
-        return Some(Typed::TooLong(line.len() + rest.saturating_sub(1))); // its line feed does not count
+        return Some(too_long(line.len() + rest.saturating_sub(1))); // its line feed does not count
     }
     let mark = "\u{feff}".as_bytes(); // some editors put it at the start of a file
     let line = line.strip_prefix(mark).filter(|_| is_first).unwrap_or(&line);
     let text = line.strip_suffix(b"\n").unwrap_or(line);
     let text = String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text)).into_owned();
-    let typed = if text.len() > MAX_LINE { Typed::TooLong(text.len()) } else { Typed::Line(text) };
+    let typed = if text.len() > MAX_LINE { too_long(text.len()) } else { Typed::Line(text) };
     (!line.is_empty()).then_some(typed)
+}
+
+fn too_long(bytes: usize) -> Typed {
+    Typed::Refused(format!("a line of {bytes} bytes was not said: {MAX_LINE} are the most"))
 }
 
 #[cfg(test)]
@@ -120,8 +125,8 @@ mod tests {
         assert_eq!(lines.next(), line("two"));
         assert_eq!(lines.next(), line(""));
         assert_eq!(lines.next(), line(&long));
-        assert_eq!(lines.next(), Some(Typed::TooLong(MAX_LINE + 1)));
-        assert_eq!(lines.next(), Some(Typed::TooLong(MAX_LINE * 2)));
+        assert_eq!(lines.next(), Some(too_long(MAX_LINE + 1)));
+        assert_eq!(lines.next(), Some(too_long(MAX_LINE * 2)));
         assert_eq!(lines.next(), line("last"));
         assert_eq!(lines.next(), None);
     }
@@ -131,8 +136,12 @@ mod tests {
         let read = |mut bytes: &[u8], is_first| read_line(&mut bytes, is_first);
         let hello = Some(Typed::Line("hello".to_owned()));
         assert_eq!(read(b"\xef\xbb\xbfhello\n", true), hello);
-        assert_eq!(read(b"\xff\xfeh\0e\0l\0l\0o\0\n\0", true), Some(Typed::Utf16));
-        assert_eq!(read(b"\xfe\xff\0h\0i\0\n", true), Some(Typed::Utf16));
+        for utf_16 in [&b"\xff\xfeh\0i\0\n\0h\0i\0\n\0"[..], b"\xfe\xff\0h\0i\0\n\0h\0i\0\n"] {
+            let mut bytes = utf_16;
+            let refused = read_line(&mut bytes, true);
+            assert!(matches!(&refused, Some(Typed::Refused(why)) if why.contains("UTF-16")), "{refused:?}");
+            assert_eq!(read_line(&mut bytes, false), None, "nothing of the rest is said");
+        }
         let marked = Some(Typed::Line("\u{feff}hello".to_owned()));
         assert_eq!(read(b"\xef\xbb\xbfhello\n", false), marked, "later it is text");
         assert_eq!(read(b"\xef\xbb\xbf", true), None);

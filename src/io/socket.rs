@@ -8,10 +8,9 @@
 //!   1.377 <? 127.0.0.1:40000  what is this?  (unknown verb)
 //! ```
 
-use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
 
 use super::harm::{Harm, LATE};
@@ -34,21 +33,19 @@ pub struct Socket {
     /// Since when there is one.
     trace: Option<Instant>,
     /// What has gone wrong in sending: the person was told.
-    failures: Mutex<HashSet<ErrorKind>>,
+    failures: Mutex<std::collections::HashSet<ErrorKind>>,
 }
+
+/// Where a datagram came from, and how many bytes of the buffer it takes.
+pub type Arrival = (SocketAddr, usize);
 
 /// Room for the longest datagram, and a byte more: a longer one shows by filling it.
 pub type Buffer = [u8; MAX_DATAGRAM + 1];
 
 impl Socket {
-    /// Binds to the first of `addresses` that is free.
-    pub fn bind(
-        addresses: &[SocketAddr],
-        terminal: Arc<Terminal>,
-        is_traced: bool,
-        harm: Harm,
-    ) -> io::Result<Self> {
-        let socket = open(addresses)?;
+    /// Binds to the first of these addresses that is free.
+    pub fn bind(to: &[SocketAddr], terminal: Arc<Terminal>, is_traced: bool, harm: Harm) -> io::Result<Self> {
+        let socket = open(to)?;
         Ok(Self {
             is_ipv6: socket.local_addr()?.is_ipv6(),
             current: RwLock::new(Arc::new(socket)),
@@ -76,7 +73,7 @@ impl Socket {
     /// Replaces the socket by a fresh one of the same local address, on any free port.
     pub fn replace(&self) -> io::Result<()> {
         let fresh = open(&[(self.local_addr()?.ip(), 0).into()])?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        *self.current.write().expect("a panic ends the program") = Arc::new(fresh);
         *lock(&self.read_timeout) = Duration::ZERO;
         lock(&self.harm).held_back = None;
         Ok(())
@@ -91,13 +88,8 @@ impl Socket {
         }
     }
 
-    /// Waits for a datagram, until `deadline` at the latest: where it came from, and how many bytes of the buffer it
-    /// takes.
-    pub fn receive(
-        &self,
-        buffer: &mut Buffer,
-        deadline: Option<Instant>,
-    ) -> io::Result<Option<(SocketAddr, usize)>> {
+    /// Waits for a datagram, until `deadline` at the latest.
+    pub fn receive(&self, buffer: &mut Buffer, deadline: Option<Instant>) -> io::Result<Option<Arrival>> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = left.unwrap_or(LONGEST_SLEEP).min(self.longest_sleep);
         if timeout.is_zero() {
@@ -108,14 +100,12 @@ impl Socket {
         let received = socket.recv_from(buffer);
         let mut harm = lock(&self.harm);
         harm.pass_late().iter().for_each(|transmit| self.send_now(transmit));
-        match received {
-            Ok((length, source)) => {
-                self.show("<-", canonical(source), &buffer[..length], "");
-                Ok(Some((canonical(source), length)))
-            }
-            Err(error) if is_passing(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let (length, source) = match received {
+            Err(error) if is_passing(&error) => return Ok(None),
+            received => received?,
+        };
+        self.show("<-", canonical(source), &buffer[..length], "");
+        Ok(Some((canonical(source), length)))
     }
 
     /// Rounded down to a power of two milliseconds, so that it seldom has to be set; to wake early is harmless.
@@ -130,7 +120,7 @@ impl Socket {
     }
 
     fn current(&self) -> Arc<UdpSocket> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().expect("a panic ends the program").clone()
     }
 
     fn send_now(&self, Transmit { destination, datagram }: &Transmit) {
@@ -165,7 +155,7 @@ fn open(addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().expect("a panic ends the program")
 }
 
 /// Whether a failed receive says nothing about the next one: the time was over, or, on Windows, a datagram that was
@@ -207,14 +197,12 @@ pub fn resolve(address: &str, wants_ipv6: bool) -> Result<SocketAddr, String> {
     })?;
     let found: Vec<SocketAddr> = found.map(canonical).collect();
     let fitting = found.iter().find(|endpoint| endpoint.is_ipv6() == wants_ipv6);
-    let endpoint =
-        *fitting.or(found.first()).ok_or(format!("cannot resolve {address}: it has no address"))?;
-    if endpoint.port() == 0 {
-        Err(format!("{address}: port 0 cannot be reached; name the port"))
-    } else if endpoint.ip().is_unspecified() {
-        Err(format!("{address} is an address to listen on, not to send to; on this machine, use 127.0.0.1"))
-    } else {
-        Ok(endpoint)
+    match fitting.or(found.first()) {
+        Some(endpoint) if !endpoint.ip().is_unspecified() => Ok(*endpoint),
+        Some(_) => {
+            Err(format!("{address} is an address to listen on; to send to this machine, use 127.0.0.1"))
+        }
+        None => Err(format!("cannot resolve {address}: it has no address")),
     }
 }
 

@@ -13,7 +13,7 @@
 use std::env::var_os;
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::protocol::wire::field::is_unprintable;
@@ -125,7 +125,7 @@ impl Terminal {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().expect("a panic ends the program")
     }
 }
 

@@ -126,12 +126,11 @@ impl Failure {
             return "the tracker has not answered any more".to_owned();
         };
         let family = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
-        let families = [family(public.ip()), family(self.public.ip())];
+        let (ours, theirs) = (family(public.ip()), family(self.public.ip()));
         match (is_local(public.ip()), is_local(self.public.ip())) {
-            _ if families[0] != families[1] => format!(
-                "you are on {} and {who} is on {}: let both reach the tracker by the same one",
-                families[0], families[1]
-            ),
+            _ if ours != theirs => {
+                format!("you are on {ours} and {who} is on {theirs}: let both reach the tracker by the same one")
+            }
             (true, false) => "the tracker is behind the same router as you, so nobody outside can be told your \
                               public address: run it on a public host"
                 .to_owned(),

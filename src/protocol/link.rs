@@ -6,17 +6,15 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::time::Instant;
 
-use super::part::{Parting, Stage};
+use super::part::{Parting, Side, Stage};
 use super::reach::{ATTEMPTS, Path};
 use super::talk::receiver::{Received, Receiver};
 use super::talk::sender::Sender;
-use super::{Body, Event, Output, Who};
+use super::{Body, Event, Output, Range, Who};
 
 pub struct Link {
-    us: Who,
     pub who: Who,
     pub path: Path,
     pub sender: Sender,
@@ -30,7 +28,6 @@ pub struct Link {
 impl Link {
     pub fn new(us: Who, who: Who, endpoint: SocketAddr, now: Instant) -> Self {
         Self {
-            us,
             who,
             path: Path::new(us, who.id, endpoint, now),
             sender: Sender::new(who.id, us.id),
@@ -73,13 +70,7 @@ impl Link {
         }
     }
 
-    pub fn handle_ack(
-        &mut self,
-        source: SocketAddr,
-        next: u64,
-        ranges: &[RangeInclusive<u64>],
-        now: Instant,
-    ) {
+    pub fn handle_ack(&mut self, source: SocketAddr, next: u64, ranges: &[Range], now: Instant) {
         self.path.note_heard(source, true, now);
         self.sender.handle_ack(next, ranges, now);
     }
@@ -91,17 +82,10 @@ impl Link {
         }
     }
 
-    /// Says END: no line will follow.
-    pub fn end(&mut self, now: Instant) {
-        if self.parting.say_end() {
-            self.sender.push(Body::End, now);
-        }
-    }
-
-    /// Says BYE.
-    pub fn leave(&mut self, now: Instant) {
-        if self.parting.say_bye() {
-            self.sender.push(Body::Bye, now);
+    /// Says END, no line will follow, or BYE.
+    pub fn say_last(&mut self, side: Side, now: Instant) {
+        if self.parting.say(side) {
+            self.sender.push(if side == Side::Left { Body::Bye } else { Body::End }, now);
         }
     }
 
@@ -114,7 +98,7 @@ impl Link {
         self.part(out);
         // The acknowledgement first, so that lines can travel with it.
         if let Some(destination) = self.acknowledge.take() {
-            out.send(destination, &self.receiver.acknowledgement(self.who.id, self.us.id));
+            out.send(destination, &self.receiver.acknowledgement(self.who.id, self.path.us.id));
         }
         if self.path.last_heard == Some(out.now) {
             self.sender.round_trip.note_heard();
@@ -129,8 +113,8 @@ impl Link {
     fn deliver(&mut self, received: Received, out: &mut Output) {
         match received {
             Received::Line(line) if self.parting.may_hear() => out.tell(Event::Line(self.who, line)),
-            Received::End if self.parting.hear_end() => out.tell(Event::Ended(self.who)),
-            Received::Bye if self.parting.hear_bye(out.now) => out.tell(Event::Left(self.who)),
+            Received::End if self.parting.hear(Side::Ended, out.now) => out.tell(Event::Ended(self.who)),
+            Received::Bye if self.parting.hear(Side::Left, out.now) => out.tell(Event::Left(self.who)),
             Received::TooLong if !self.is_over() => {
                 self.parting.stage = Stage::Gone;
                 out.tell(Event::Broken(self.who, self.sender.unacknowledged()));
@@ -140,7 +124,7 @@ impl Link {
     }
 
     fn part(&mut self, out: &mut Output) {
-        let is_done = self.parting.is_done(self.sender.is_done(), self.receiver.has_received(), out);
+        let is_done = self.parting.is_done(self.sender.is_done(), self.receiver.delivered > 0, out);
         if is_done && self.sender.unacknowledged() > 0 {
             out.tell(Event::Unacknowledged(self.who, self.sender.unacknowledged()));
         }
@@ -148,15 +132,15 @@ impl Link {
             self.acknowledge = self.path.endpoint;
         }
         let silent_since = self.path.last_heard.filter(|_| self.path.endpoint.is_some());
-        if self.parting.is_gone(silent_since, self.sender.stalled_since(), out) {
+        let since = silent_since.into_iter().chain(self.sender.stalled_since()).min();
+        if since.is_some_and(|since| self.parting.is_gone(since, out)) {
             out.tell(Event::Gone(self.who, self.sender.unacknowledged()));
         }
     }
 
     fn tell_if_slow(&mut self, out: &mut Output) {
         let is_slow = self.sender.slow_time().is_some_and(|when| out.is_due(when));
-        if is_slow != self.is_slow {
-            self.is_slow = is_slow;
+        if std::mem::replace(&mut self.is_slow, is_slow) != is_slow {
             out.tell(if is_slow { Event::Slow(self.who) } else { Event::NoLongerSlow(self.who) });
         }
     }

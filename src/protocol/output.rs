@@ -58,11 +58,8 @@ impl Output {
 
     /// Whether it is time. If it is not yet, the machine is called again when it is.
     pub fn is_due(&mut self, when: Instant) -> bool {
-        let is_due = when <= self.now;
-        if !is_due {
-            self.wake_at(Some(when));
-        }
-        is_due
+        self.wake_at(Some(when).filter(|when| *when > self.now));
+        when <= self.now
     }
 
     /// The same for what comes again and again.

@@ -28,11 +28,11 @@ pub const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// How far one side has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
+pub enum Side {
     #[default]
     Talking,
-    Ended,
-    Left,
+    Ended, // by END
+    Left,  // by BYE
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,25 +78,17 @@ impl Parting {
         self.stage == Stage::Gone || self.stage == Stage::Closed && self.they == Side::Left
     }
 
-    /// We want to say END: whether that is in order.
-    pub fn say_end(&mut self) -> bool {
-        self.may_say() && advance(&mut self.we, Side::Ended)
+    /// We want to come so far, by END or BYE: whether that is in order.
+    pub fn say(&mut self, to: Side) -> bool {
+        self.they != Side::Left && advance(&mut self.we, to)
     }
 
-    /// We want to say BYE: whether that is in order.
-    pub fn say_bye(&mut self) -> bool {
-        self.they != Side::Left && advance(&mut self.we, Side::Left)
-    }
-
-    /// They have said END: whether that is news.
-    pub fn hear_end(&mut self) -> bool {
-        advance(&mut self.they, Side::Ended)
-    }
-
-    /// They have said BYE: whether that is news.
-    pub fn hear_bye(&mut self, now: Instant) -> bool {
-        self.last_words.get_or_insert(now + LAST_WORDS);
-        advance(&mut self.they, Side::Left)
+    /// They have come so far, by END or BYE: whether that is news.
+    pub fn hear(&mut self, to: Side, now: Instant) -> bool {
+        if to == Side::Left {
+            self.last_words.get_or_insert(now + LAST_WORDS);
+        }
+        advance(&mut self.they, to)
     }
 
     /// They have said something, again perhaps: our acknowledgement may not have arrived.
@@ -135,14 +127,8 @@ impl Parting {
 
     /// Whether they are gone, now: nothing was heard, or nothing acknowledged, since then. Where all was said and
     /// acknowledged it is no matter.
-    pub fn is_gone(
-        &mut self,
-        silent_since: Option<Instant>,
-        stalled_since: Option<Instant>,
-        out: &mut Output,
-    ) -> bool {
-        let since = silent_since.into_iter().chain(stalled_since).min();
-        if self.is_over() || !since.is_some_and(|since| out.is_due(since + GONE)) {
+    pub fn is_gone(&mut self, since: Instant, out: &mut Output) -> bool {
+        if self.is_over() || !out.is_due(since + GONE) {
             return false;
         }
         match self.stage {

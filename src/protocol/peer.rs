@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::link::Link;
 use super::meet::calls::Calls;
 use super::meet::registration::Registration;
-use super::part::{LAST_WORDS, Stage as LinkStage};
+use super::part::{LAST_WORDS, Side, Stage as LinkStage};
 use super::reach::ATTEMPTS;
 use super::{Event, Failure, Id, Message, Name, Output, Who, read_datagram};
 
@@ -24,16 +24,6 @@ const MAX_LINKS: usize = 64;
 
 /// Ids that are over, and neither answered nor tried again, are remembered up to this many.
 const MAX_DEPARTED: usize = 256;
-
-/// Who this peer is, and how it meets others.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub us: Who,
-    pub room: Name,
-    /// This peer's own address, as others on its network see it.
-    pub private: SocketAddr,
-    pub meeting: Meeting,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meeting {
@@ -54,8 +44,7 @@ pub struct Peer {
     links: BTreeMap<Id, Link>,
     departed: VecDeque<Id>,
     stage: Stage,
-    /// How many peers were ever met, and whether one of them was reached.
-    met: usize,
+    /// Whether anybody was ever reached.
     reached: bool,
     failed: bool,
     pub out: Output,
@@ -72,16 +61,16 @@ enum Stage {
 }
 
 impl Peer {
-    pub fn new(settings: Settings, now: Instant) -> Self {
-        let Settings { us, room, private, meeting } = settings;
+    /// A peer whose own address, as others on its network see it, is `private`.
+    pub fn new(us: Who, room: Name, private: SocketAddr, meeting: Meeting, now: Instant) -> Self {
         let (registration, calls) = match meeting {
             Meeting::Tracker(tracker) => (Some(Registration::new(tracker, us, room, private, now)), None),
             Meeting::Lan => (None, Some(Calls::new(us, room, true, &[], now))),
             Meeting::Direct(endpoints) => (None, Some(Calls::new(us, room, false, &endpoints, now))),
         };
         let (links, departed, stage) = (BTreeMap::new(), VecDeque::new(), Stage::Talking);
-        let (met, reached, failed, out) = (0, false, false, Output::new(now));
-        Self { us, room, registration, calls, links, departed, stage, met, reached, failed, out }
+        let (reached, failed, out) = (false, false, Output::new(now));
+        Self { us, room, registration, calls, links, departed, stage, reached, failed, out }
     }
 
     /// Once the conversation is over: whether it ended well.
@@ -170,7 +159,7 @@ impl Peer {
     pub fn end(&mut self, now: Instant) {
         if self.stage == Stage::Talking {
             self.stage = Stage::Ended;
-            self.links.values_mut().for_each(|link| link.end(now));
+            self.links.values_mut().for_each(|link| link.say_last(Side::Ended, now));
         }
         self.handle_timeout(now);
     }
@@ -180,7 +169,7 @@ impl Peer {
         if self.takes_part() {
             self.stage = Stage::Leaving { until: now + LAST_WORDS };
             self.registration.iter_mut().for_each(|registration| registration.leave(&mut self.out));
-            self.links.values_mut().for_each(|link| link.leave(now));
+            self.links.values_mut().for_each(|link| link.say_last(Side::Left, now));
         }
         self.handle_timeout(now);
     }
@@ -263,11 +252,10 @@ impl Peer {
         if is_known || !self.takes_part() || self.links.len() >= MAX_LINKS {
             return;
         }
-        self.met += 1;
         self.out.tell(Event::Introduced(who, endpoint));
         let mut link = Link::new(self.us, who, endpoint, self.out.now);
         if self.stage == Stage::Ended {
-            link.end(self.out.now);
+            link.say_last(Side::Ended, self.out.now);
         }
         self.links.insert(who.id, link);
     }
@@ -279,7 +267,7 @@ impl Peer {
     /// Lets go of the links that are over, and remembers their ids.
     fn bury(&mut self) {
         let over: Vec<Id> = self.links().filter(|link| link.is_over()).map(|link| link.who.id).collect();
-        let is_pair = self.room_size().map_or(self.met == 1, |size| size == 2);
+        let is_pair = self.room_size().map_or(self.links.len() + self.departed.len() == 1, |size| size == 2);
         for link in over.iter().filter_map(|id| self.links.remove(id)) {
             let unacknowledged = link.sender.unacknowledged();
             if link.path.is_given_up() {
@@ -290,9 +278,8 @@ impl Peer {
             }
             self.failed |= link.parting.stage == LinkStage::Gone && is_pair || unacknowledged > 0;
         }
-        self.departed.extend(over);
-        let too_many = self.departed.len().saturating_sub(MAX_DEPARTED);
-        self.departed.drain(..too_many);
+        over.into_iter().for_each(|id| self.departed.push_front(id));
+        self.departed.truncate(MAX_DEPARTED);
     }
 
     /// Known once it is complete.

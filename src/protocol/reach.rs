@@ -46,7 +46,7 @@ const MOVE: Duration = Duration::from_secs(3);
 
 /// The way to one remote peer.
 pub struct Path {
-    us: Who,
+    pub us: Who,
     them: Id,
     /// Where the tracker says they are.
     pub public: SocketAddr,
@@ -102,9 +102,8 @@ impl Path {
             self.candidates.clear(); // they have a fresh socket: nobody listens at the old addresses
         }
         self.public = public;
-        let private = Some(private).filter(|private| is_local(private.ip()));
-        let mut new = vec![public];
-        new.extend(private);
+        let said = [Some(public), Some(private).filter(|private| is_local(private.ip()))];
+        let mut new: Vec<SocketAddr> = said.into_iter().flatten().collect();
         new.retain(|candidate| self.add_candidate(*candidate));
         match self.endpoint {
             None => new.into_iter().for_each(|new| self.ping(new, out)),
@@ -146,9 +145,8 @@ impl Path {
             self.last_heard_there = now;
         } else if may_have_moved {
             // While both sides still ping all candidates, they hear each other at several addresses.
-            let is_settling =
-                self.candidates.contains(&source) && self.last_heard_there + OLD_PATH_SILENT > now;
-            if !is_settling {
+            let is_silent_there = self.last_heard_there + OLD_PATH_SILENT <= now;
+            if is_silent_there || !self.candidates.contains(&source) {
                 self.try_moving(source, now);
             }
         }
@@ -188,12 +186,9 @@ impl Path {
             self.ping(endpoint, out);
         }
         self.moving.take_if(|moving| out.is_due(moving.until));
-        if let Some(moving) = &mut self.moving {
-            if out.is_due_again(&mut moving.next_ping, PING_INTERVAL) {
-                let to = moving.to;
-                self.ping(to, out);
-            }
-        }
+        let mut is_due = |moving: &mut Moving| out.is_due_again(&mut moving.next_ping, PING_INTERVAL);
+        let new = self.moving.as_mut().and_then(|moving| is_due(moving).then_some(moving.to));
+        new.into_iter().for_each(|new| self.ping(new, out));
         None
     }
 

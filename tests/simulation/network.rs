@@ -12,7 +12,7 @@ use p2p_chat::io::harm::Dice;
 use p2p_chat::protocol::event::Event;
 use p2p_chat::protocol::meet::tracker::Tracker;
 use p2p_chat::protocol::output::Transmit;
-use p2p_chat::protocol::peer::{Meeting, Peer, Settings};
+use p2p_chat::protocol::peer::{Meeting, Peer};
 use p2p_chat::protocol::wire::field::Id;
 use p2p_chat::protocol::wire::message::{Message, Who, read_datagram};
 
@@ -148,13 +148,9 @@ impl World {
         meeting: Meeting,
     ) -> usize {
         self.ids += 1;
-        let settings = Settings {
-            us: Who { id: Id(self.ids << 32 | self.dice.roll() >> 40), name: name.parse().unwrap() },
-            room: room.parse().unwrap(),
-            private: endpoint.parse().unwrap(),
-            meeting,
-        };
-        let machine = Machine::Peer(Box::new(Peer::new(settings, self.now)));
+        let us = Who { id: Id(self.ids << 32 | self.dice.roll() >> 40), name: name.parse().unwrap() };
+        let (room, private) = (room.parse().unwrap(), endpoint.parse().unwrap());
+        let machine = Machine::Peer(Box::new(Peer::new(us, room, private, meeting, self.now)));
         let host = self.add_host(realm, endpoint.parse().unwrap(), machine);
         self.act(host, |peer, now| peer.handle_timeout(now));
         host

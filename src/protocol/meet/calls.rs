@@ -68,10 +68,8 @@ impl Calls {
     /// Remembers a stranger who has called.
     pub fn remember(&mut self, who: Who) {
         self.strangers.retain(|known| known.id != who.id);
-        self.strangers.push_back(who);
-        if self.strangers.len() > MAX_STRANGERS {
-            self.strangers.pop_front();
-        }
+        self.strangers.push_front(who);
+        self.strangers.truncate(MAX_STRANGERS);
     }
 
     /// A stranger who has called before.

@@ -9,6 +9,7 @@
 //! 0.5 s      REGISTER 9b1e...   ->          then every second, to stay in the room
 //! ```
 
+use std::mem::{Discriminant, discriminant};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -44,9 +45,8 @@ pub struct Registration {
     last: Instant,
     /// Since when the tracker owes an answer.
     unanswered_since: Option<Instant>,
-    has_checked_in: bool,
-    is_silent: bool,
-    is_full: bool,
+    /// What kind of news the person was told last.
+    told: Option<Discriminant<Event>>,
     /// Nobody is reached yet.
     alone: bool,
     /// The size of the room, once it is complete: nobody else can come.
@@ -67,9 +67,7 @@ impl Registration {
             count: 0,
             last: now,
             unanswered_since: Some(now),
-            has_checked_in: false,
-            is_silent: false,
-            is_full: false,
+            told: None,
             alone: true,
             complete: None,
         }
@@ -113,10 +111,8 @@ impl Registration {
                 return Some(who);
             }
             Message::Full { text } => {
-                (self.unanswered_since, self.is_silent) = (None, false);
-                if !std::mem::replace(&mut self.is_full, true) {
-                    out.tell(Event::Full(text));
-                }
+                self.unanswered_since = None;
+                self.tell(Event::Full(text), out);
             }
             _ => {}
         }
@@ -124,10 +120,8 @@ impl Registration {
     }
 
     fn note_room(&mut self, here: u64, size: u64, out: &mut Output) {
-        if !self.has_checked_in || self.is_silent {
-            out.tell(Event::CheckedIn { alone: self.alone });
-        }
-        (self.has_checked_in, self.unanswered_since, self.is_silent) = (true, None, false);
+        self.unanswered_since = None;
+        self.tell(Event::CheckedIn { alone: self.alone }, out);
         self.complete = self.complete.or((here >= size).then_some(size)); // for good: an older WAIT may come later
     }
 
@@ -162,10 +156,15 @@ impl Registration {
             self.register(out);
             out.wake_at(Some(self.next_registration()));
         }
-        let silent = self.unanswered_since.filter(|_| !self.is_silent).map(|since| since + SILENCE);
-        if silent.is_some_and(|when| out.is_due(when)) {
-            self.is_silent = true;
-            out.tell(Event::TrackerSilent { tracker: self.tracker, alone: self.alone });
+        if self.unanswered_since.is_some_and(|since| out.is_due(since + SILENCE)) {
+            self.tell(Event::TrackerSilent { tracker: self.tracker, alone: self.alone }, out);
+        }
+    }
+
+    /// Tells what the person does not know yet.
+    fn tell(&mut self, event: Event, out: &mut Output) {
+        if self.told.replace(discriminant(&event)) != Some(discriminant(&event)) {
+            out.tell(event);
         }
     }
 

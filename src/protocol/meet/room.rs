@@ -38,10 +38,6 @@ impl Room {
         self.members.len() == usize::from(self.size)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
     pub fn ids(&self) -> impl Iterator<Item = Id> {
         self.members.iter().map(|member| member.who.id)
     }
@@ -109,12 +105,11 @@ impl Room {
 
     /// Who has not registered for too long. A complete room is forgotten as a whole.
     pub fn silent(&self, now: Instant) -> Vec<Id> {
-        let silent = |since: Duration| self.members.iter().filter(move |member| member.heard + since <= now);
-        let are_all = silent(MEMORY).count() == self.members.len();
-        match self.is_complete() {
-            true => self.ids().filter(|_| are_all).collect(),
-            false => silent(REGISTRATION_LIFETIME).map(|member| member.who.id).collect(),
-        }
+        let lifetime = if self.is_complete() { MEMORY } else { REGISTRATION_LIFETIME };
+        let silent = self.members.iter().filter(|member| member.heard + lifetime <= now);
+        let silent: Vec<Id> = silent.map(|member| member.who.id).collect();
+        let stays = self.is_complete() && silent.len() < self.members.len();
+        if stays { Vec::new() } else { silent }
     }
 
     fn member(&mut self, id: Id) -> Option<&mut Member> {

@@ -35,9 +35,8 @@ pub struct Tracker {
     forever: bool,
     started: Instant,
     secret: RandomState,
-    /// A room that takes newcomers stands under the hash of its name, a complete one under that of its number.
+    /// A room that takes newcomers stands under the hash of its name, a complete one under that of its last member.
     rooms: HashMap<u64, Room>,
-    completed: u64,
     first_complete: Option<u64>,
     /// Under what the room of each member stands.
     members: HashMap<Id, u64>,
@@ -58,7 +57,6 @@ impl Tracker {
             started: now,
             secret,
             rooms: HashMap::new(),
-            completed: 0,
             first_complete: None,
             members: HashMap::new(),
             endpoints: HashMap::new(),
@@ -101,10 +99,9 @@ impl Tracker {
     fn is_proven(&mut self, cookie: &str, source: SocketAddr) -> bool {
         let period = self.out.now.duration_since(self.started).as_secs() / COOKIE_PERIOD.as_secs();
         // Keyed, so that nobody can make one for an address at which they do not receive.
-        let cookie_of =
-            |period| format!("{:016x}", self.secret.hash_one((source.ip(), source.port(), period)));
-        let current = cookie_of(period);
-        if cookie == current || (period > 0 && cookie == cookie_of(period - 1)) {
+        let given = |period| format!("{:016x}", self.secret.hash_one((source.ip(), source.port(), period)));
+        let current = given(period);
+        if cookie == current || (period > 0 && cookie == given(period - 1)) {
             return true;
         }
         self.out.send(source, &Message::Cookie { cookie: current });
@@ -147,13 +144,12 @@ impl Tracker {
         self.members.insert(who.id, open);
         self.endpoints.insert(who.public, who.id);
         self.out.tell(Event::Registered(who.public, who.name));
-        if is_complete { self.complete(open) } else { open }
+        if is_complete { self.complete(open, who.id) } else { open }
     }
 
     /// Closes a room to newcomers; the next one who comes opens another.
-    fn complete(&mut self, open: u64) -> u64 {
-        self.completed += 1;
-        let closed = self.secret.hash_one(self.completed);
+    fn complete(&mut self, open: u64, last: Id) -> u64 {
+        let closed = self.secret.hash_one(last);
         let room = self.rooms.remove(&open).expect("somebody has just come in");
         self.members.extend(room.ids().map(|id| (id, closed)));
         self.rooms.insert(closed, room);
@@ -198,7 +194,7 @@ impl Tracker {
         self.members.remove(&id);
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
         let at = room.remove(id);
-        let is_empty = room.is_empty();
+        let is_empty = room.ids().next().is_none();
         at.into_iter().for_each(|at| self.vacate(at, id));
         if is_empty {
             self.rooms.remove(&number);

@@ -9,9 +9,6 @@
 //!
 //! This is the half that listens; `sender.rs` is the other.
 
-use std::collections::BTreeMap;
-use std::mem::take;
-
 use crate::protocol::{Body, Id, MAX_DATAGRAM, Message};
 
 /// The longest line, in bytes.
@@ -24,8 +21,8 @@ pub const MAX_AHEAD: usize = 1024;
 #[derive(Default)]
 pub struct Receiver {
     /// All numbers up to this one have been handed out.
-    delivered: u64,
-    held: BTreeMap<u64, Body>,
+    pub delivered: u64,
+    held: std::collections::BTreeMap<u64, Body>,
     unfinished_line: String,
 }
 
@@ -63,13 +60,9 @@ impl Receiver {
             }
             self.unfinished_line.push_str(&text);
             if is_last_piece {
-                return Some(Received::Line(take(&mut self.unfinished_line)));
+                return Some(Received::Line(std::mem::take(&mut self.unfinished_line)));
             }
         }
-    }
-
-    pub fn has_received(&self) -> bool {
-        self.delivered > 0
     }
 
     /// Says what has arrived: the lowest ranges that fit into a datagram.

@@ -8,12 +8,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::congestion::{RoundTrip, Window};
 use super::receiver::MAX_AHEAD;
-use crate::protocol::{Body, Id, MAX_DATAGRAM, MAX_TEXT, Message, Output};
+use crate::protocol::{Body, Id, MAX_DATAGRAM, MAX_TEXT, Message, Output, Range};
 
 /// A message overtaken by so many datagrams is lost: RFC 9002 section 6.1.1.
 const OVERTAKEN: u64 = 3;
@@ -128,7 +127,7 @@ impl Sender {
     }
 
     /// Takes in an acknowledgement. One of what was never sent is dropped.
-    pub fn handle_ack(&mut self, next: u64, ranges: &[RangeInclusive<u64>], now: Instant) {
+    pub fn handle_ack(&mut self, next: u64, ranges: &[Range], now: Instant) {
         let end = self.first + self.sent as u64;
         if next > end || ranges.last().is_some_and(|range| *range.end() >= end) {
             return;
@@ -262,8 +261,7 @@ impl Sender {
 
     fn next_to_send(&mut self) -> Option<usize> {
         let end = self.queue.len().min(MAX_AHEAD);
-        self.cursor =
-            (self.cursor..end).find(|index| self.queue[*index].state == State::ToBeSent).unwrap_or(end);
+        self.cursor = (self.cursor..end).find(|at| self.queue[*at].state == State::ToBeSent).unwrap_or(end);
         (self.cursor < end).then_some(self.cursor)
     }
 
@@ -338,7 +336,7 @@ mod tests {
             left
         }
 
-        fn acknowledge(&mut self, next: u64, ranges: &[RangeInclusive<u64>]) -> Vec<Vec<u64>> {
+        fn acknowledge(&mut self, next: u64, ranges: &[Range]) -> Vec<Vec<u64>> {
             self.sender.handle_ack(next, ranges, self.out.now);
             self.turn(self.out.now)
         }

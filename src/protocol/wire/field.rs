@@ -9,7 +9,6 @@
 //! text          anything but a newline           may be empty; always the last field
 //! ```
 
-use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::{FromStr, from_utf8};
@@ -24,7 +23,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-impl Error for Malformed {}
+impl std::error::Error for Malformed {}
 
 /// A peer's identity, drawn anew at each start. Whoever knows it may talk to that peer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,12 +103,8 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field, where it can be understood.
-    fn read<T>(
-        &mut self,
-        what: &'static str,
-        read: impl FnOnce(&'a str) -> Option<T>,
-    ) -> Result<T, Malformed> {
-        read(self.word(what)?).ok_or(Malformed("bad", what))
+    fn read<T>(&mut self, what: &'static str, how: impl Fn(&'a str) -> Option<T>) -> Result<T, Malformed> {
+        how(self.word(what)?).ok_or(Malformed("bad", what))
     }
 
     pub(super) fn get<T: FromStr>(&mut self, what: &'static str) -> Result<T, Malformed> {
@@ -144,8 +139,7 @@ impl<'a> Fields<'a> {
 }
 
 fn number(digits: &str) -> Option<u64> {
-    let is_plain =
-        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    let is_plain = digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     digits.parse().ok().filter(|number| is_plain && *number < 1 << 63)
 }
 
@@ -158,10 +152,8 @@ pub fn canonical(endpoint: SocketAddr) -> SocketAddr {
 /// and loopback. Anything else that somebody calls private is not worth a datagram.
 pub fn is_local(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_private() || address.is_loopback() || address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()
-        }
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local(),
     }
 }
 

@@ -20,7 +20,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::str::{FromStr, from_utf8};
 
 use super::field::{Fields, Id, Malformed, Name};
@@ -31,6 +30,9 @@ pub const MAX_DATAGRAM: usize = 1200;
 /// The longest text of one SAY or PART: a datagram less the longest header.
 pub const MAX_TEXT: usize =
     MAX_DATAGRAM - "PART 0123456789abcdef 0123456789abcdef 9223372036854775807 \n".len();
+
+/// Sequence numbers from one to another, both included.
+pub type Range = std::ops::RangeInclusive<u64>;
 
 /// One message: a verb and its fields, in the order of the table above.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +50,7 @@ pub enum Message {
     // SAY, PART, END or BYE: all that is delivered once and in order.
     Numbered { to: Id, from: Id, sequence: u64, body: Body },
     // All before `next` has arrived, and these ranges, in ascending order.
-    Ack { to: Id, from: Id, next: u64, ranges: Vec<RangeInclusive<u64>> },
+    Ack { to: Id, from: Id, next: u64, ranges: Vec<Range> },
 }
 
 /// A peer.
@@ -123,16 +125,12 @@ impl FromStr for Message {
         if line.contains('\n') {
             return Err(Malformed("bad", "text"));
         }
-        let mut fields = Fields(Some(line));
-        let f = &mut fields;
+        let f = &mut Fields(Some(line));
         let message = match f.word("verb")? {
-            "REGISTER" => Self::Register {
-                cookie: f.cookie()?,
-                id: f.get("id")?,
-                room: f.get("room")?,
-                name: f.get("name")?,
-                private: f.endpoint("private endpoint")?,
-            },
+            "REGISTER" => {
+                let (cookie, id, room, name) = (f.cookie()?, f.get("id")?, f.get("room")?, f.get("name")?);
+                Self::Register { cookie, id, room, name, private: f.endpoint("private endpoint")? }
+            }
             "COOKIE" => Self::Cookie { cookie: f.cookie()? },
             "WAIT" => {
                 let (here, size) = f.pair("count", '/')?;
@@ -165,11 +163,11 @@ impl FromStr for Message {
             }
             _ => return Err(Malformed("unknown", "verb")),
         };
-        if fields.0.is_some() { Err(Malformed("too many", "fields")) } else { Ok(message) }
+        if f.0.is_some() { Err(Malformed("too many", "fields")) } else { Ok(message) }
     }
 }
 
-fn ranges(fields: &mut Fields<'_>, mut highest: u64) -> Result<Vec<RangeInclusive<u64>>, Malformed> {
+fn ranges(fields: &mut Fields<'_>, mut highest: u64) -> Result<Vec<Range>, Malformed> {
     let mut ranges = Vec::new();
     while fields.0.is_some() {
         let (first, last) = fields.pair("range", '-')?;
@@ -185,11 +183,10 @@ fn ranges(fields: &mut Fields<'_>, mut highest: u64) -> Result<Vec<RangeInclusiv
 /// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the others; an empty
 /// or too long datagram is one bad line.
 pub fn read_datagram(datagram: &[u8]) -> Vec<(&[u8], Result<Message, Malformed>)> {
+    let lines = datagram.split_inclusive(|byte| *byte == b'\n');
     match datagram.len() {
         0 => vec![(datagram, Err(Malformed("empty", "datagram")))],
-        1..=MAX_DATAGRAM => {
-            datagram.split_inclusive(|b| *b == b'\n').map(|line| (line, read_line(line))).collect()
-        }
+        1..=MAX_DATAGRAM => lines.map(|line| (line, read_line(line))).collect(),
         _ => vec![(datagram, Err(Malformed("too long a", "datagram")))],
     }
 }
