@@ -7,6 +7,7 @@ mod classic;
 mod errors;
 mod harness;
 mod junk;
+mod mishaps;
 mod pipes;
 mod screen;
 mod wire;

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{PATIENCE, Program, peer, peer_command, tracker};
+use crate::harness::{PATIENCE, Program, peer, peer_command, stranger, tracker};
 
 /// A terminal of so many columns and rows, in which a peer runs.
 struct Screen {
@@ -199,4 +199,43 @@ fn a_line_before_anybody_is_there_is_refused() {
     screen.keys(&["-l", "/quit"]);
     screen.keys(&["Enter"]);
     screen.wait_until("status 0", |rows| rows.last().is_some_and(|row| row == "status 0"));
+}
+
+/// Each thread that writes takes the locks in the same order: where one did not, this was stuck within seconds.
+#[test]
+fn whoever_presses_enter_while_the_other_floods_is_never_stuck() {
+    for terminal in ["TERM=xterm", "TERM=dumb"] {
+        let Some((screen, mut bob)) = alice_and_bob(terminal, 80, 24, terminal) else {
+            return;
+        };
+        for burst in 0..10 {
+            (0..500).for_each(|number| bob.say(&format!("flood {burst} {number}")));
+            screen.keys(&["-N", "1000", "Enter"]);
+        }
+        screen.keys(&["-l", "through"]);
+        screen.keys(&["Enter"]);
+        bob.wait_for_output("alice: through");
+        let heard = bob.output_so_far().iter().filter(|line| *line == "alice: ").count();
+        assert_eq!(heard, 10_000, "{terminal}: every Enter is an empty line");
+        screen.keys(&["-l", "/quit"]);
+        screen.keys(&["Enter"]);
+        assert!(bob.wait().success());
+    }
+}
+
+#[test]
+fn ctrl_s_at_the_screen_of_a_tracker_stops_no_introduction() {
+    let free = stranger().local_addr().unwrap();
+    let command = format!("'{}' --listen {free}", env!("CARGO_BIN_EXE_tracker"));
+    let Some(screen) = Screen::new("ctrl-s", 60, 14, &command) else {
+        return;
+    };
+    screen.ends_with(&[&format!("Tracker listening on {free}")]);
+    screen.keys(&["C-s"]);
+    let [mut alice, mut bob] = ["alice", "bob"].map(|name| peer(free, &["--name", name]));
+    alice.wait_for_news("ready to exchange messages");
+    alice.say("/quit");
+    assert!(alice.wait().success() && bob.wait().success());
+    screen.keys(&["C-q"]);
+    screen.ends_with(&["Got 2 peers, sending details to each one.", "status 0"]);
 }
