@@ -27,8 +27,8 @@ pub struct Socket {
     is_ipv6: bool,
     read_timeout: Mutex<Duration>,
     longest_sleep: Duration,
-    /// Locked while datagrams leave, so that they are harmed and shown in that order, and their answers after them.
-    harm: Mutex<Harm>,
+    /// Where datagrams are harmed or shown: locked while they leave, so that their answers are shown after them.
+    harm: Option<Mutex<Harm>>,
     terminal: Arc<Terminal>,
     /// Since when there is one.
     trace: Option<Instant>,
@@ -51,7 +51,7 @@ impl Socket {
             current: RwLock::new(Arc::new(socket)),
             read_timeout: Mutex::default(),
             longest_sleep: if harm.reorder > 0 { LATE } else { LONGEST_SLEEP },
-            harm: Mutex::new(harm),
+            harm: (is_traced || harm.loss | harm.duplicate | harm.reorder > 0).then(|| Mutex::new(harm)),
             terminal,
             trace: is_traced.then(Instant::now),
             failures: Mutex::default(),
@@ -75,13 +75,14 @@ impl Socket {
         let fresh = open(&[(self.local_addr()?.ip(), 0).into()])?;
         *self.current.write().expect("a panic ends the program") = Arc::new(fresh);
         *lock(&self.read_timeout) = Duration::ZERO;
-        lock(&self.harm).held_back = None;
+        self.harm.iter().for_each(|harm| lock(harm).held_back = None);
         Ok(())
     }
 
     /// Sends a datagram, or harms it. A failed send is a lost datagram.
     pub fn send(&self, transmit: Transmit) {
-        let mut harm = lock(&self.harm);
+        let Some(harm) = &self.harm else { return self.send_now(&transmit) };
+        let mut harm = lock(harm);
         match harm.pass(transmit) {
             Ok(leaving) => leaving.iter().for_each(|transmit| self.send_now(transmit)),
             Err(Transmit { destination, datagram }) => self.show("-x", destination, &datagram, ""),
@@ -98,8 +99,9 @@ impl Socket {
         let socket = self.current();
         self.set_read_timeout(&socket, timeout)?;
         let received = socket.recv_from(buffer);
-        let mut harm = lock(&self.harm);
-        harm.pass_late().iter().for_each(|transmit| self.send_now(transmit));
+        let mut harm = self.harm.as_ref().map(lock);
+        let late = harm.as_mut().and_then(|harm| harm.pass_late());
+        late.iter().for_each(|transmit| self.send_now(transmit));
         let (length, source) = match received {
             Err(error) if is_passing(&error) => return Ok(None),
             received => received?,

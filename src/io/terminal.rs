@@ -74,8 +74,11 @@ impl Terminal {
     /// Shows the prompt where a person sits at both ends, stdin and stdout: when somebody is there for the first time,
     /// and then after each line that was typed.
     pub fn prompt(&self, is_first: bool) {
+        if self.style == Style::Plain {
+            return;
+        }
         let mut state = self.lock();
-        if self.style != Style::Plain && state.has_prompt != is_first {
+        if state.has_prompt != is_first {
             (state.has_prompt, state.prompt_is_shown) = (true, true);
             _ = write_whole(io::stdout(), PROMPT); // the next chat line will find out if stdout is closed
         }
@@ -83,7 +86,9 @@ impl Terminal {
 
     /// A line was typed: the prompt before it is history.
     pub fn line_was_typed(&self) {
-        self.lock().prompt_is_shown = false;
+        if self.style != Style::Plain {
+            self.lock().prompt_is_shown = false;
+        }
     }
 
     /// Leaves the line of the prompt, so that what comes after the program has one of its own.

@@ -54,9 +54,8 @@ impl Link {
     }
 
     pub fn handle_pong(&mut self, source: SocketAddr, now: Instant) {
-        if let Some(sample) = self.path.handle_pong(source, now) {
-            self.sender.round_trip.seed(sample);
-        }
+        let sample = self.path.handle_pong(source, now);
+        sample.into_iter().for_each(|sample| self.sender.round_trip.seed(sample));
     }
 
     /// Takes in a SAY, PART, END or BYE; its acknowledgement is owed to where it came from.

@@ -131,11 +131,10 @@ impl Parting {
         if self.is_over() || !out.is_due(since + GONE) {
             return false;
         }
-        match self.stage {
-            Stage::Closed => self.they = Side::Left,
-            _ => self.stage = Stage::Gone,
-        }
-        self.stage == Stage::Gone
+        let is_early = self.stage != Stage::Closed;
+        (self.stage, self.they) =
+            if is_early { (Stage::Gone, self.they) } else { (Stage::Closed, Side::Left) };
+        is_early
     }
 }
 

@@ -76,20 +76,18 @@ impl Tracker {
     /// Takes in what arrived from `source`.
     pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
         self.out.now = now;
-        for (_, message) in read_datagram(datagram) {
+        for message in read_datagram(datagram).into_iter().filter_map(|(_, message)| message.ok()) {
             match message {
-                Ok(Message::Register { cookie, id, room, name, private })
-                    if self.is_proven(&cookie, source) =>
-                {
+                Message::Register { cookie, id, room, name, private } if self.is_proven(&cookie, source) => {
                     self.register(room, Introduction { id, name, public: source, private });
                 }
-                Ok(Message::Met { cookie, id, other }) if self.is_proven(&cookie, source) => {
+                Message::Met { cookie, id, other } if self.is_proven(&cookie, source) => {
                     self.note_met(source, id, other);
                 }
-                Ok(Message::Leave { cookie, id }) if self.is_proven(&cookie, source) => {
+                Message::Leave { cookie, id } if self.is_proven(&cookie, source) => {
                     self.note_left(source, id);
                 }
-                _ => {} // unproven, or a peer's message that has lost its way, or nonsense
+                _ => {} // unproven, or a peer's message that has lost its way
             }
         }
     }

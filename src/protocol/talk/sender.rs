@@ -21,9 +21,6 @@ const OVERTAKEN: u64 = 3;
 /// that one more loss does not cost another timeout.
 const DESPERATE: u32 = 3;
 
-/// Messages that may wait behind the window before the keyboard has to.
-const MAX_WAITING: usize = 1024;
-
 /// A person is told of a line that waits so long for its acknowledgement.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -96,9 +93,9 @@ impl Sender {
         self.queue.push_back(Outgoing { line, ends_line, said: now, sent: None, state });
     }
 
-    /// Whether so much waits already that the next line has to.
+    /// Whether as much waits behind the window as may fly in it, so that the keyboard has to wait.
     pub fn is_full(&self) -> bool {
-        self.queue.len() - self.sent >= MAX_WAITING
+        self.queue.len() - self.sent >= MAX_AHEAD
     }
 
     /// Whether all that was said has arrived.
