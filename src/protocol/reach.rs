@@ -208,3 +208,248 @@ impl Path {
         out.send(destination, &Message::Ping { to: self.them.into(), from: self.us });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLIC: &str = "203.0.113.7:50001";
+    const PRIVATE: &str = "192.168.1.7:50001";
+    const NEW: &str = "203.0.113.8:40000";
+
+    fn at(endpoint: &str) -> SocketAddr {
+        endpoint.parse().expect("an endpoint")
+    }
+
+    /// Alice's path to bob, and a clock. What leaves is noted as destination and verbs.
+    struct Bench {
+        path: Path,
+        out: Output,
+        start: Instant,
+        attempts: Vec<u32>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let start = Instant::now();
+            let alice = Who { id: Id(0xa1), name: "alice".parse().expect("a name") };
+            let path = Path::new(alice, Id(0xb0), at(PUBLIC), start);
+            Self { path, out: Output::new(start), start, attempts: Vec::new() }
+        }
+
+        fn introduced() -> Self {
+            let mut bench = Self::new();
+            bench.introduce(PUBLIC, PRIVATE);
+            bench
+        }
+
+        fn reached() -> Self {
+            let mut bench = Self::introduced();
+            bench.pong(PUBLIC);
+            bench
+        }
+
+        fn turn(&mut self, now: Instant) -> Vec<String> {
+            self.out.begin(now);
+            self.attempts.extend(self.path.run(&mut self.out));
+            let written = self.out.transmits.drain(..).map(|sent| {
+                let lines = String::from_utf8(sent.datagram).expect("we write UTF-8");
+                let verbs: Vec<&str> = lines.lines().filter_map(|line| line.split(' ').next()).collect();
+                format!("{} {}", sent.destination, verbs.join(" "))
+            });
+            written.collect()
+        }
+
+        /// What leaves until then, and when, in milliseconds.
+        fn run_until(&mut self, milliseconds: u64) -> Vec<(u128, String)> {
+            let end = self.start + Duration::from_millis(milliseconds);
+            let mut left = Vec::new();
+            while let Some(next) = self.out.wake.filter(|next| *next <= end) {
+                let sent = self.turn(next.max(self.out.now));
+                let time = (self.out.now - self.start).as_millis();
+                left.extend(sent.into_iter().map(|sent| (time, sent)));
+            }
+            self.out.now = end;
+            left
+        }
+
+        fn introduce(&mut self, public: &str, private: &str) -> Vec<String> {
+            self.path.introduce(at(public), at(private), &mut self.out);
+            self.turn(self.out.now)
+        }
+
+        fn ping(&mut self, source: &str, is_for_us: bool) -> Vec<String> {
+            self.path.handle_ping(at(source), is_for_us, &mut self.out);
+            self.turn(self.out.now)
+        }
+
+        fn pong(&mut self, source: &str) -> Vec<String> {
+            self.path.handle_pong(at(source), self.out.now);
+            self.turn(self.out.now)
+        }
+
+        /// An ACK or a line comes from there.
+        fn hear(&mut self, source: &str) -> Vec<String> {
+            self.path.note_heard(at(source), true, self.out.now);
+            self.turn(self.out.now)
+        }
+    }
+
+    fn pings(destinations: &[&str]) -> Vec<String> {
+        destinations.iter().map(|destination| format!("{destination} PING")).collect()
+    }
+
+    #[test]
+    fn a_new_candidate_is_pinged_at_once_and_then_all_of_them_every_100_ms() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.introduce(PUBLIC, PRIVATE), pings(&[PUBLIC, PRIVATE]));
+        bench.run_until(50);
+        assert_eq!(bench.introduce(PUBLIC, "192.168.1.8:50001"), pings(&["192.168.1.8:50001"]));
+        let all = pings(&[PUBLIC, PRIVATE, "192.168.1.8:50001"]);
+        let rounds = [100, 200].into_iter().flat_map(|time| all.iter().map(move |ping| (time, ping.clone())));
+        assert_eq!(bench.run_until(299), rounds.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_called_private_is_pinged_only_if_it_is() {
+        for private in ["10.0.0.7:1", "127.0.0.1:1", "169.254.1.7:1", "[fd00::7]:1", "[fe80::7]:1"] {
+            assert_eq!(Bench::new().introduce(PUBLIC, private), pings(&[PUBLIC, private]));
+        }
+        for other in ["192.0.2.7:1", "255.255.255.255:1", "224.0.0.1:1", "0.0.0.0:1", "[2001:db8::7]:1"] {
+            assert_eq!(Bench::new().introduce(PUBLIC, other), pings(&[PUBLIC]));
+        }
+    }
+
+    #[test]
+    fn eight_addresses_at_most_are_candidates() {
+        let mut bench = Bench::introduced();
+        for port in 1..=10 {
+            bench.ping(&format!("203.0.113.7:{port}"), true);
+        }
+        let left = bench.run_until(100);
+        assert_eq!(left.len(), 8);
+        assert_eq!(left[7].1, "203.0.113.7:6 PING");
+    }
+
+    #[test]
+    fn a_ping_is_answered_with_pong_and_ping_until_they_are_reached_and_then_with_pong() {
+        let mut bench = Bench::introduced();
+        assert_eq!(bench.ping(NEW, true), [format!("{NEW} PONG PING")]);
+        assert_eq!(bench.ping(NEW, true), [format!("{NEW} PONG PING")]);
+        assert_eq!(bench.path.endpoint, None, "a PING proves nothing");
+        bench.pong(NEW);
+        assert_eq!(bench.ping(NEW, true), [format!("{NEW} PONG")]);
+    }
+
+    #[test]
+    fn the_ping_that_comes_with_the_pong_that_makes_the_link_is_not_answered_a_second_time() {
+        let mut bench = Bench::introduced();
+        bench.ping(PUBLIC, true);
+        bench.path.handle_pong(at(PUBLIC), bench.out.now);
+        assert!(bench.ping(PUBLIC, true).is_empty());
+    }
+
+    #[test]
+    fn the_first_pong_makes_the_link_and_says_how_long_it_took() {
+        let mut bench = Bench::introduced();
+        bench.run_until(130);
+        let sample = bench.path.handle_pong(at(PRIVATE), bench.out.now);
+        assert_eq!((bench.path.endpoint, sample), (Some(at(PRIVATE)), Some(Duration::from_millis(130))));
+        bench.turn(bench.out.now);
+        assert_eq!(bench.run_until(5129), [], "no more pings to the candidates");
+    }
+
+    #[test]
+    fn three_attempts_of_three_seconds_each_are_made() {
+        let mut bench = Bench::introduced();
+        for (milliseconds, attempts) in [(2999, &[][..]), (3000, &[2]), (5999, &[2]), (8999, &[2, 3])] {
+            bench.run_until(milliseconds);
+            assert_eq!(bench.attempts, attempts);
+            assert!(!bench.path.is_given_up());
+        }
+        bench.run_until(9000);
+        assert!(bench.path.is_given_up());
+    }
+
+    #[test]
+    fn from_a_fresh_socket_nobody_is_pinged_before_the_next_introduction() {
+        let mut bench = Bench::introduced();
+        bench.run_until(3000);
+        bench.path.restart(bench.out.now);
+        assert_eq!(bench.run_until(3500), []);
+        assert_eq!(bench.introduce(PUBLIC, PRIVATE), pings(&[PUBLIC, PRIVATE]));
+    }
+
+    #[test]
+    fn another_public_address_means_that_nobody_is_at_the_old_ones() {
+        let mut bench = Bench::introduced();
+        bench.introduce(NEW, "192.168.1.8:50001");
+        let left: Vec<String> = bench.run_until(100).into_iter().map(|(_, ping)| ping).collect();
+        assert_eq!(left, pings(&[NEW, "192.168.1.8:50001"]));
+    }
+
+    #[test]
+    fn five_seconds_of_silence_bring_a_ping_and_then_every_second_another() {
+        let mut bench = Bench::reached();
+        let ping = format!("{PUBLIC} PING");
+        assert_eq!(bench.run_until(6500), [(5000, ping.clone()), (6000, ping.clone())]);
+        bench.pong(PUBLIC);
+        assert_eq!(bench.run_until(11_500), [(11_500, ping)]);
+    }
+
+    #[test]
+    fn a_new_address_is_pinged_every_100_ms_and_given_up_after_three_seconds() {
+        let mut bench = Bench::reached();
+        bench.run_until(1000);
+        assert_eq!(bench.hear(NEW), pings(&[NEW]));
+        let expected: Vec<_> = (11..40).map(|tenth| (tenth * 100, format!("{NEW} PING"))).collect();
+        assert_eq!(bench.run_until(5999), expected);
+        assert_eq!(bench.path.endpoint, Some(at(PUBLIC)));
+    }
+
+    #[test]
+    fn a_pong_from_the_new_address_moves_the_path_once_the_old_one_was_silent_for_half_a_second() {
+        let mut bench = Bench::reached();
+        bench.run_until(1000);
+        bench.hear(PUBLIC);
+        bench.hear(NEW);
+        for (milliseconds, endpoint) in [(1499, PUBLIC), (1500, NEW)] {
+            bench.run_until(milliseconds);
+            bench.pong(NEW);
+            assert_eq!(bench.path.endpoint, Some(at(endpoint)), "{milliseconds} ms");
+        }
+        assert_eq!(bench.run_until(6499), [], "it has arrived there");
+    }
+
+    #[test]
+    fn a_pong_from_an_address_that_is_not_being_tried_moves_nothing() {
+        let mut bench = Bench::reached();
+        bench.run_until(1000);
+        assert!(bench.pong(NEW).is_empty());
+        assert_eq!(bench.path.endpoint, Some(at(PUBLIC)));
+    }
+
+    #[test]
+    fn a_ping_from_a_new_address_is_a_sign_of_moving_unless_it_is_for_the_whole_room() {
+        let mut bench = Bench::reached();
+        bench.run_until(1000);
+        assert_eq!(bench.ping(NEW, false), [format!("{NEW} PONG")]);
+        assert_eq!(bench.ping(NEW, true), [format!("{NEW} PONG PING")]);
+    }
+
+    #[test]
+    fn a_message_from_another_candidate_is_no_sign_of_moving_while_the_path_is_fresh() {
+        let mut bench = Bench::reached();
+        bench.run_until(499);
+        assert!(bench.hear(PRIVATE).is_empty());
+        bench.run_until(500);
+        assert_eq!(bench.hear(PRIVATE), pings(&[PRIVATE]));
+    }
+
+    #[test]
+    fn a_new_address_of_someone_reached_is_tried_when_the_tracker_tells_it() {
+        let mut bench = Bench::reached();
+        assert!(bench.introduce(PUBLIC, PRIVATE).is_empty(), "no news");
+        assert_eq!(bench.introduce(NEW, PRIVATE), pings(&[NEW]));
+    }
+}
