@@ -144,3 +144,147 @@ fn advance(side: &mut Side, to: Side) -> bool {
     *side = to.max(*side);
     is_step
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Side::{Ended, Left, Talking};
+    use super::*;
+
+    const SIDES: [Side; 3] = [Talking, Ended, Left];
+
+    /// How a link parts, and a clock.
+    struct Bench {
+        parting: Parting,
+        out: Output,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new(we: Side, they: Side) -> Self {
+            let start = Instant::now();
+            let parting = Parting { we, they, ..Parting::default() };
+            Self { parting, out: Output::new(start), start }
+        }
+
+        /// Both have said END.
+        fn lingering() -> Self {
+            let mut bench = Self::new(Ended, Ended);
+            assert!(bench.parting.is_done(true, true, &mut bench.out));
+            bench
+        }
+
+        fn wait_until(&mut self, milliseconds: u64) {
+            self.out.begin(self.start + Duration::from_millis(milliseconds));
+        }
+
+        fn is_done(&mut self, is_acknowledged: bool) -> bool {
+            self.parting.is_done(is_acknowledged, true, &mut self.out)
+        }
+
+        /// When the acknowledgement is said again until then, in milliseconds.
+        fn repeats(&mut self, range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+            let mut is_said = |milliseconds: &u64| {
+                self.wait_until(*milliseconds);
+                self.parting.repeats_acknowledgement(&mut self.out)
+            };
+            range.filter(|milliseconds| is_said(milliseconds)).collect()
+        }
+
+        /// Nothing was heard since the start.
+        fn is_gone(&mut self) -> bool {
+            self.parting.is_gone(self.start, &mut self.out)
+        }
+    }
+
+    #[test]
+    fn we_may_say_only_bye_after_our_end_and_nothing_after_a_bye() {
+        for (we, they) in SIDES.into_iter().flat_map(|we| SIDES.map(|they| (we, they))) {
+            let may_say = match (we, they) {
+                (Left, _) | (_, Left) => [false, false, false],
+                (Ended, _) => [false, false, true],
+                (Talking, _) => [true, true, true],
+            };
+            let new = || Bench::new(we, they).parting;
+            assert_eq!([new().may_say(), new().say(Ended), new().say(Left)], may_say, "{we:?}, {they:?}");
+        }
+    }
+
+    #[test]
+    fn they_may_say_only_bye_after_their_end_and_nothing_after_their_bye() {
+        let table =
+            [(Talking, [true, true, true]), (Ended, [false, false, true]), (Left, [false, false, false])];
+        for (they, may_hear) in table {
+            let Bench { mut parting, start, .. } = Bench::new(Talking, they);
+            let may_hear_line = parting.may_hear();
+            let heard = [may_hear_line, parting.hear(Ended, start), parting.hear(Left, start)];
+            assert_eq!(heard, may_hear, "{they:?}");
+            assert!(!parting.hear(Ended, start) && parting.have_they_left(), "nothing takes a BYE back");
+        }
+    }
+
+    #[test]
+    fn both_are_done_after_two_ends_or_one_bye_when_all_is_acknowledged() {
+        for (we, they) in SIDES.into_iter().flat_map(|we| SIDES.map(|they| (we, they))) {
+            let is_parted = we == Left || they == Left || (we, they) == (Ended, Ended);
+            assert_eq!(Bench::new(we, they).is_done(true), is_parted, "{we:?}, {they:?}");
+            assert!(!Bench::new(we, they).is_done(false), "{we:?}, {they:?}");
+        }
+        assert!(!Bench::lingering().is_done(true), "told once");
+    }
+
+    #[test]
+    fn what_was_said_before_they_left_is_waited_for_three_seconds_from_their_first_bye() {
+        let mut bench = Bench::new(Talking, Talking);
+        bench.parting.hear(Left, bench.out.now);
+        bench.wait_until(2999);
+        bench.parting.hear(Left, bench.out.now); // a copy
+        assert!(!bench.is_done(false));
+        bench.wait_until(3000);
+        assert!(bench.is_done(false));
+    }
+
+    #[test]
+    fn whoever_is_done_says_its_acknowledgement_again_every_100_ms_for_700_ms() {
+        let mut bench = Bench::lingering();
+        assert_eq!(bench.repeats(0..=699), [100, 200, 300, 400, 500, 600]);
+        assert_ne!(bench.parting.stage, Stage::Closed);
+        assert_eq!(bench.repeats(700..=2000), []);
+        assert_eq!(bench.parting.stage, Stage::Closed);
+    }
+
+    #[test]
+    fn the_700_ms_are_counted_anew_from_each_numbered_message() {
+        let mut bench = Bench::lingering();
+        bench.repeats(0..=650);
+        bench.parting.hear_numbered(bench.out.now);
+        assert_eq!(bench.repeats(651..=2000), [700, 800, 900, 1000, 1100, 1200, 1300]);
+    }
+
+    #[test]
+    fn whoever_owes_no_acknowledgement_does_not_linger() {
+        let mut bench = Bench::new(Left, Talking);
+        assert!(bench.parting.is_done(true, false, &mut bench.out));
+        assert_eq!(bench.repeats(0..=0), []);
+        assert_eq!(bench.parting.stage, Stage::Closed);
+    }
+
+    #[test]
+    fn after_20_seconds_they_are_gone() {
+        let mut bench = Bench::new(Talking, Talking);
+        bench.wait_until(19_999);
+        assert!(!bench.is_gone());
+        bench.wait_until(20_000);
+        assert!(bench.is_gone() && bench.parting.is_over());
+        assert!(!bench.is_gone(), "told once");
+    }
+
+    #[test]
+    fn what_is_closed_both_ways_is_not_gone_but_over_after_20_seconds() {
+        let mut bench = Bench::lingering();
+        bench.repeats(0..=700);
+        assert!(!bench.parting.is_over(), "a BYE may follow");
+        bench.wait_until(20_000);
+        assert!(!bench.is_gone());
+        assert!(bench.parting.is_over());
+    }
+}
