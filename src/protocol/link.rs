@@ -144,3 +144,188 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::talk::receiver::MAX_LINE;
+    use crate::protocol::{Id, MAX_TEXT};
+    use std::time::Duration;
+
+    const BOB: &str = "192.0.2.2:50001";
+    const NEW: &str = "192.0.2.3:50001";
+
+    fn at(endpoint: &str) -> SocketAddr {
+        endpoint.parse().expect("an endpoint")
+    }
+
+    fn who(id: u64, name: &str) -> Who {
+        Who { id: Id(id), name: name.parse().expect("a name") }
+    }
+
+    fn bob() -> Who {
+        who(0xb0, "bob")
+    }
+
+    fn text(line: &str) -> Body {
+        Body::Say(line.to_owned())
+    }
+
+    /// Alice's link to bob, and a clock. What leaves is noted as destination and verbs.
+    struct Bench {
+        link: Link,
+        out: Output,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let start = Instant::now();
+            Self {
+                link: Link::new(who(0xa1, "alice"), bob(), at(BOB), start),
+                out: Output::new(start),
+                start,
+            }
+        }
+
+        fn reached() -> Self {
+            let mut bench = Self::new();
+            bench.link.handle_pong(at(BOB), bench.start);
+            bench.turn();
+            bench
+        }
+
+        fn turn(&mut self) -> Vec<String> {
+            self.out.begin(self.out.now);
+            self.link.run(&mut self.out);
+            let written = self.out.transmits.drain(..).map(|sent| {
+                let lines = String::from_utf8(sent.datagram).expect("we write UTF-8");
+                let verbs: Vec<&str> = lines.lines().filter_map(|line| line.split(' ').next()).collect();
+                format!("{} {}", sent.destination, verbs.join(" "))
+            });
+            written.collect()
+        }
+
+        fn run_until(&mut self, milliseconds: u64) -> Vec<Event> {
+            let end = self.start + Duration::from_millis(milliseconds);
+            while let Some(next) = self.out.wake.filter(|next| *next <= end) {
+                self.out.now = next.max(self.out.now);
+                self.turn();
+            }
+            self.out.now = end;
+            self.events()
+        }
+
+        fn events(&mut self) -> Vec<Event> {
+            self.out.events.drain(..).collect()
+        }
+
+        fn say(&mut self, line: &str) -> Vec<String> {
+            self.link.say(line, self.out.now);
+            self.turn()
+        }
+
+        /// What is told when a numbered message arrives.
+        fn hear(&mut self, sequence: u64, body: Body) -> Vec<Event> {
+            self.link.handle_numbered(at(BOB), sequence, body, &mut self.out);
+            self.events()
+        }
+
+        fn hear_ack(&mut self, next: u64) -> Vec<Event> {
+            self.link.handle_ack(at(BOB), next, &[], self.out.now);
+            self.turn();
+            self.events()
+        }
+    }
+
+    #[test]
+    fn a_line_said_before_they_are_reached_leaves_when_they_are() {
+        let mut bench = Bench::new();
+        assert!(bench.say("hello").is_empty());
+        bench.link.handle_pong(at(BOB), bench.start);
+        assert_eq!(bench.turn(), [format!("{BOB} SAY")]);
+    }
+
+    #[test]
+    fn a_slow_line_is_told_after_two_seconds_and_its_acknowledgement_in_the_turn_in_which_it_comes() {
+        let mut bench = Bench::reached();
+        bench.say("hello");
+        assert_eq!(bench.run_until(1999), []);
+        assert_eq!(bench.run_until(4000), [Event::Slow(bob())]);
+        assert_eq!(bench.hear_ack(2), [Event::NoLongerSlow(bob())]);
+    }
+
+    #[test]
+    fn one_acknowledgement_answers_a_datagram_and_a_line_travels_with_it() {
+        let mut bench = Bench::reached();
+        bench.hear(1, text("one"));
+        bench.hear(2, text("two"));
+        assert_eq!(bench.say("three"), [format!("{BOB} ACK SAY")]);
+    }
+
+    #[test]
+    fn an_acknowledgement_goes_where_the_line_came_from() {
+        let mut bench = Bench::reached();
+        bench.link.handle_numbered(at(NEW), 1, text("one"), &mut bench.out);
+        assert!(bench.turn().contains(&format!("{NEW} PING ACK")));
+    }
+
+    #[test]
+    fn a_line_over_64_kib_ends_the_link() {
+        for (excess, events) in
+            [(0, [Event::Line(bob(), "x".repeat(MAX_LINE))]), (1, [Event::Broken(bob(), 1)])]
+        {
+            let mut bench = Bench::reached();
+            bench.say("never acknowledged");
+            let pieces = (MAX_LINE / MAX_TEXT) as u64;
+            for sequence in 1..=pieces {
+                assert_eq!(bench.hear(sequence, Body::Part("x".repeat(MAX_TEXT))), []);
+            }
+            assert_eq!(bench.hear(pieces + 1, text(&"x".repeat(MAX_LINE % MAX_TEXT + excess))), events);
+            assert_eq!(bench.link.is_over(), excess > 0);
+        }
+    }
+
+    #[test]
+    fn after_their_end_a_line_is_not_told_and_a_bye_is() {
+        let mut bench = Bench::reached();
+        assert_eq!(bench.hear(1, Body::End), [Event::Ended(bob())]);
+        assert_eq!(bench.hear(2, text("one more")), []);
+        assert_eq!(bench.hear(3, Body::End), []);
+        assert_eq!(bench.hear(4, Body::Bye), [Event::Left(bob())]);
+    }
+
+    #[test]
+    fn a_bye_is_answered_with_an_acknowledgement_only() {
+        let mut bench = Bench::reached();
+        bench.hear(1, Body::Bye);
+        assert_eq!(bench.say("too late"), [format!("{BOB} ACK")]);
+        assert_eq!(bench.link.sender.unacknowledged(), 0);
+    }
+
+    #[test]
+    fn what_they_have_not_acknowledged_three_seconds_after_their_bye_is_counted() {
+        let mut bench = Bench::reached();
+        bench.say("one");
+        bench.say("two");
+        bench.hear(1, Body::Bye);
+        bench.hear_ack(2);
+        assert_eq!(bench.run_until(2999).last(), Some(&Event::Slow(bob())));
+        assert_eq!(bench.run_until(3000), [Event::Unacknowledged(bob(), 1)]);
+    }
+
+    #[test]
+    fn whoever_says_nothing_or_acknowledges_nothing_for_20_seconds_is_gone() {
+        for unacknowledged in [0, 2] {
+            let mut bench = Bench::reached();
+            (0..unacknowledged).for_each(|_| _ = bench.say("hello"));
+            bench.run_until(10_000);
+            if unacknowledged > 0 {
+                bench.link.handle_pong(at(BOB), bench.out.now);
+            }
+            bench.run_until(19_999);
+            assert!(!bench.link.is_over());
+            assert_eq!(bench.run_until(20_000), [Event::Gone(bob(), unacknowledged)]);
+        }
+    }
+}
