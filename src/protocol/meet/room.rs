@@ -116,3 +116,136 @@ impl Room {
         self.members.iter_mut().find(|member| member.who.id == id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: u8 = 1;
+    const BOB: u8 = 2;
+
+    /// A member: its host number is its id, too.
+    fn who(host: u8) -> Introduction {
+        let [public, private] = [[203, 0, 113, host], [192, 168, 1, host]].map(|ip| (ip, 50001).into());
+        Introduction { id: Id(host.into()), name: "somebody".parse().expect("a name"), public, private }
+    }
+
+    /// A room and a clock.
+    struct Bench {
+        room: Room,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new(size: u8, members: std::ops::RangeInclusive<u8>) -> Self {
+            let mut bench = Self { room: Room::new(size), now: Instant::now() };
+            members.for_each(|host| bench.room.add(who(host), bench.now));
+            bench
+        }
+
+        fn wait(&mut self, milliseconds: u64) {
+            self.now += Duration::from_millis(milliseconds);
+        }
+
+        fn met(&mut self, host: u8, other: u8) {
+            self.room.note_met(Id(host.into()), Id(other.into()), self.now);
+        }
+
+        /// Who is introduced to whom when this one registers again.
+        fn answer(&mut self, host: u8) -> Vec<(u8, u8)> {
+            let mut out = Output::new(self.now);
+            self.room.answer(who(host), &mut out);
+            let mut introduced = Vec::new();
+            for sent in out.transmits {
+                let lines = String::from_utf8(sent.datagram).expect("we write UTF-8");
+                let SocketAddr::V4(to) = sent.destination else { panic!("only IPv4 here") };
+                for line in lines.lines() {
+                    if let Message::Peer { who, .. } = line.parse().expect("well formed") {
+                        introduced.push((who.id.0 as u8, to.ip().octets()[3]));
+                    }
+                }
+            }
+            introduced
+        }
+
+        fn silent(&self) -> Vec<u8> {
+            self.room.silent(self.now).iter().map(|id| id.0 as u8).collect()
+        }
+    }
+
+    #[test]
+    fn two_are_introduced_to_each_other_until_both_have_said_met() {
+        let both = [(BOB, ALICE), (ALICE, BOB)];
+        for [first, second] in [[ALICE, BOB], [BOB, ALICE]] {
+            let mut bench = Bench::new(2, 1..=2);
+            assert_eq!(bench.answer(ALICE), both);
+            bench.met(first, second);
+            assert_eq!(bench.answer(ALICE), both, "{first} only has said so");
+            bench.met(second, first);
+            assert_eq!(bench.answer(ALICE), []);
+        }
+    }
+
+    #[test]
+    fn who_has_left_is_introduced_to_nobody_until_it_registers_again() {
+        let mut bench = Bench::new(2, 1..=2);
+        bench.room.note_left(Id(BOB.into()));
+        assert_eq!(bench.answer(ALICE), []);
+        bench.room.refresh(who(BOB), bench.now);
+        assert_eq!(bench.answer(ALICE).len(), 2);
+    }
+
+    #[test]
+    fn a_changed_address_public_or_private_has_been_met_by_nobody() {
+        let elsewhere = SocketAddr::from(([192, 168, 1, 99], 50001));
+        let changes =
+            [Introduction { public: elsewhere, ..who(BOB) }, Introduction { private: elsewhere, ..who(BOB) }];
+        for (changed, [first, second]) in changes.into_iter().zip([[ALICE, BOB], [BOB, ALICE]]) {
+            let mut bench = Bench::new(2, 1..=2);
+            bench.met(ALICE, BOB);
+            bench.met(BOB, ALICE);
+            assert_eq!(bench.room.refresh(who(BOB), bench.now), None);
+            assert!(bench.room.has_everyone_met());
+            assert_eq!(bench.room.refresh(changed, bench.now), Some(who(BOB).public));
+            bench.met(first, second);
+            assert!(!bench.room.has_everyone_met(), "{second} has to say it again, too");
+            bench.met(second, first);
+            assert!(bench.room.has_everyone_met());
+        }
+    }
+
+    #[test]
+    fn everyone_has_met_when_every_pair_has_said_so_both_ways() {
+        let mut bench = Bench::new(3, 1..=3);
+        for (host, other) in [(1, 2), (2, 1), (1, 3), (3, 1), (2, 3)] {
+            bench.met(host, other);
+            bench.met(host, other); // a copy
+            bench.met(host, 9); // about somebody who is not here
+            assert!(!bench.room.has_everyone_met());
+        }
+        bench.met(3, 2);
+        assert!(bench.room.has_everyone_met());
+    }
+
+    #[test]
+    fn a_member_of_an_incomplete_room_is_silent_after_five_seconds() {
+        let mut bench = Bench::new(3, 1..=2);
+        bench.wait(4000);
+        bench.room.refresh(who(ALICE), bench.now);
+        bench.wait(999);
+        assert_eq!(bench.silent(), []);
+        bench.wait(1);
+        assert_eq!(bench.silent(), [BOB]);
+    }
+
+    #[test]
+    fn a_complete_room_is_silent_as_a_whole_ten_seconds_after_any_member_was_heard() {
+        let mut bench = Bench::new(2, 1..=2);
+        bench.wait(9000);
+        bench.met(ALICE, BOB); // is heard, too
+        bench.wait(9999);
+        assert_eq!(bench.silent(), []);
+        bench.wait(1);
+        assert_eq!(bench.silent(), [ALICE, BOB]);
+    }
+}
