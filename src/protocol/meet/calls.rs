@@ -94,3 +94,98 @@ impl Calls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOB: &str = "203.0.113.7:50001";
+
+    fn at(endpoint: &str) -> SocketAddr {
+        endpoint.parse().expect("an endpoint")
+    }
+
+    fn who(id: u64, name: &str) -> Who {
+        Who { id: Id(id), name: name.parse().expect("a name") }
+    }
+
+    /// Alice's calls, and a clock.
+    struct Bench {
+        calls: Calls,
+        out: Output,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new(is_lan: bool, endpoints: &[SocketAddr]) -> Self {
+            let start = Instant::now();
+            let lobby = "lobby".parse().expect("a name");
+            let calls = Calls::new(who(0xa1, "alice"), lobby, is_lan, endpoints, start);
+            Self { calls, out: Output::new(start), start }
+        }
+
+        /// Whom it calls until then, and when, in milliseconds.
+        fn run_until(&mut self, milliseconds: u64) -> Vec<(u128, SocketAddr)> {
+            let end = self.start + Duration::from_millis(milliseconds);
+            let mut called = Vec::new();
+            while let Some(next) = self.out.wake.filter(|next| *next <= end) {
+                self.out.begin(next.max(self.out.now));
+                self.calls.run(&mut self.out);
+                let time = (self.out.now - self.start).as_millis();
+                for sent in self.out.transmits.drain(..) {
+                    assert_eq!(sent.datagram, b"PING lobby 00000000000000a1 alice\n");
+                    called.push((time, sent.destination));
+                }
+            }
+            self.out.now = end;
+            called
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_called_every_second_until_it_answers() {
+        let mut bench = Bench::new(false, &[at(BOB), at("203.0.113.8:50001")]);
+        bench.calls.answered(at("203.0.113.8:50001"));
+        bench.calls.add(at(BOB), bench.start); // no second call
+        assert_eq!(bench.run_until(2999), [(0, at(BOB)), (1000, at(BOB)), (2000, at(BOB))]);
+        bench.calls.answered(at(BOB));
+        assert_eq!(bench.run_until(10_000), []);
+        assert_eq!(bench.out.events, []);
+    }
+
+    #[test]
+    fn that_nobody_answers_is_told_once_after_three_seconds() {
+        let mut bench = Bench::new(false, &[at(BOB)]);
+        bench.run_until(2999);
+        assert_eq!(bench.out.events, []);
+        bench.run_until(3000);
+        assert_eq!(bench.out.events, [Event::NobodyAnswers(at(BOB))]);
+        assert_eq!(bench.run_until(60_000).len(), 57, "it goes on calling");
+        assert_eq!(bench.out.events.len(), 1);
+    }
+
+    #[test]
+    fn a_lan_is_called_every_two_seconds_at_ten_ports_here_and_everywhere() {
+        let hosts = ["255.255.255.255", "127.0.0.1"];
+        let everyone = hosts.into_iter().flat_map(|host| (50001..=50010).map(move |port| (host, port)));
+        let everyone: Vec<SocketAddr> = everyone.map(|(host, port)| at(&format!("{host}:{port}"))).collect();
+        let mut bench = Bench::new(true, &[]);
+        for time in [0, 2000, 4000] {
+            let called: Vec<_> = everyone.iter().map(|endpoint| (u128::from(time), *endpoint)).collect();
+            assert_eq!(bench.run_until(time + 1999), called);
+        }
+        assert_eq!(bench.out.events, [], "nobody is missed");
+    }
+
+    #[test]
+    fn the_last_64_strangers_are_remembered() {
+        let mut bench = Bench::new(false, &[]);
+        (1..=64).for_each(|id| bench.calls.remember(who(id, "bob")));
+        bench.calls.remember(who(64, "bobby")); // again: no other has to go
+        assert_eq!(bench.calls.stranger(Id(64)), Some(who(64, "bobby")));
+        assert!(bench.calls.stranger(Id(1)).is_some());
+        bench.calls.remember(who(65, "carol"));
+        assert!(bench.calls.stranger(Id(1)).is_none(), "the oldest");
+        assert!((2..=65).all(|id| bench.calls.stranger(Id(id)).is_some()));
+    }
+}
