@@ -154,3 +154,103 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Id;
+
+    fn at(endpoint: &str) -> SocketAddr {
+        endpoint.parse().expect("an endpoint")
+    }
+
+    fn bob() -> Who {
+        Who { id: Id(0xb0), name: "bob".parse().expect("a name") }
+    }
+
+    /// Alice, who sees herself at `private` and is seen at `public`, cannot reach bob.
+    fn failure(private: &str, public: &str, bob: &str) -> Failure {
+        let ours = Some((at(private), at(public)));
+        Failure { attempts: 3, tried: Vec::new(), public: at(bob), ours, unacknowledged: 0 }
+    }
+
+    fn likely_reason(failure: Failure) -> String {
+        let told = Event::Unreachable(bob(), failure).to_string();
+        let line = told.lines().find_map(|line| line.strip_prefix("  likely: "));
+        line.expect("there is always a likely reason").to_owned()
+    }
+
+    #[test]
+    fn an_introduction_says_who_and_where() {
+        let introduced = Event::Introduced(bob(), at("[2001:db8::7]:50002"));
+        let words =
+            "got bob\n  ip:          2001:db8::7\n  source port: 50002\n  connecting 2001:db8::7 50002";
+        assert_eq!(introduced.to_string(), words);
+    }
+
+    #[test]
+    fn who_cannot_be_reached_is_told_with_what_was_tried_why_and_what_to_do() {
+        let mut failure = failure("192.168.1.5:50001", "203.0.113.5:40000", "192.0.2.7:50001");
+        failure.tried = vec![at("192.0.2.7:50001"), at("192.168.1.7:50001")];
+        failure.unacknowledged = 2;
+        let words = "\
+cannot reach bob after 3 attempts; 2 lines were never acknowledged
+  tried: 192.0.2.7:50001 192.168.1.7:50001
+  the tracker sees bob at 192.0.2.7:50001
+  the tracker sees you at 203.0.113.5:40000; on your own network you are 192.168.1.5:50001
+  likely: your router gives every destination another port (a symmetric NAT), and bob's router or firewall lets in only \
+what it expects
+  to do:  put both on one network (a phone's hotspot will do), or let one of you forward a UDP port
+          and wait with --direct --bind 0.0.0.0:PORT, and the other call with --direct ADDRESS:PORT";
+        assert_eq!(Event::Unreachable(bob(), failure).to_string(), words);
+    }
+
+    #[test]
+    fn without_an_address_of_ours_the_tracker_is_to_blame() {
+        let failure = Failure { ours: None, ..failure("192.0.2.5:1", "192.0.2.5:1", "192.0.2.7:50001") };
+        assert_eq!(likely_reason(failure), "the tracker has not answered any more");
+    }
+
+    #[test]
+    fn two_families_of_addresses_never_meet() {
+        let failure = failure("192.168.1.5:50001", "203.0.113.5:50001", "[2001:db8::7]:50001");
+        let words = "you are on IPv4 and bob is on IPv6: let both reach the tracker by the same one";
+        assert_eq!(likely_reason(failure), words);
+    }
+
+    #[test]
+    fn a_tracker_behind_our_router_or_theirs_tells_addresses_that_nobody_outside_can_use() {
+        let ours = failure("192.168.1.5:50001", "192.168.1.5:50001", "203.0.113.7:50001");
+        let words = "the tracker is behind the same router as you, so nobody outside can be told your public \
+                     address: run it on a public host";
+        assert_eq!(likely_reason(ours), words);
+        let theirs = failure("192.168.1.5:50001", "203.0.113.5:50001", "192.168.1.7:50001");
+        let words = "the tracker is behind the same router as bob, so it cannot tell you bob's public address: \
+                     run it on a public host";
+        assert_eq!(likely_reason(theirs), words);
+    }
+
+    #[test]
+    fn two_on_one_network_are_kept_apart_by_a_firewall_or_the_wifi() {
+        let failure = failure("192.168.1.5:50001", "192.168.1.5:50001", "192.168.1.7:50001");
+        assert_eq!(likely_reason(failure), "a firewall, or a Wi-Fi that keeps its clients apart");
+    }
+
+    #[test]
+    fn two_with_one_public_address_are_behind_one_router() {
+        let failure = failure("192.168.1.5:50001", "203.0.113.5:50001", "203.0.113.5:50002");
+        let words =
+            "you are behind the same router, which does not let you reach each other by its public address";
+        assert_eq!(likely_reason(failure), words);
+    }
+
+    #[test]
+    fn a_changed_port_shows_that_our_router_may_be_symmetric_and_else_it_is_theirs() {
+        let ours = failure("192.168.1.5:50001", "203.0.113.5:40000", "192.0.2.7:50001");
+        assert!(likely_reason(ours).starts_with("your router gives every destination another port"));
+        let theirs = failure("192.168.1.5:50001", "203.0.113.5:50001", "192.0.2.7:50001");
+        let words = "bob's router gives every destination another port (a symmetric NAT) and yours lets in only \
+                     what it expects, or a firewall drops UDP";
+        assert_eq!(likely_reason(theirs), words);
+    }
+}
