@@ -318,3 +318,233 @@ impl Peer {
         self.stage = Stage::Over;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const ALICE: &str = "00000000000000a1";
+    const BOB: &str = "00000000000000b0";
+    const TRACKER: u8 = 10;
+
+    fn at(host: u8) -> SocketAddr {
+        ([192, 0, 2, host], 50001).into()
+    }
+
+    fn id(digits: &str) -> Id {
+        digits.parse().expect("an id")
+    }
+
+    /// Alice, and a clock. Everybody else is at 192.0.2.`host`.
+    struct Bench {
+        peer: Peer,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new(meeting: Meeting) -> Self {
+            let now = Instant::now();
+            let name = |text: &str| text.parse().expect("a name");
+            let (us, room) = (Who { id: id(ALICE), name: name("alice") }, name("lobby"));
+            let mut peer = Peer::new(us, room, at(1), meeting, now);
+            peer.handle_timeout(now);
+            peer.out.transmits.clear();
+            Self { peer, now }
+        }
+
+        /// She waits to be called.
+        fn direct() -> Self {
+            Self::new(Meeting::Direct(Vec::new()))
+        }
+
+        /// The tracker has introduced her to bob, who is at 192.0.2.2.
+        fn introduced() -> Self {
+            let mut bench = Self::new(Meeting::Tracker(at(TRACKER)));
+            bench.hear(TRACKER, &format!("PEER 2/2 {BOB} bob 192.0.2.2:50001 192.168.1.2:50001"));
+            bench
+        }
+
+        /// What leaves when a datagram comes from 192.0.2.`host`: a text for each datagram.
+        fn hear(&mut self, host: u8, lines: &str) -> Vec<String> {
+            self.peer.handle_datagram(at(host), format!("{lines}\n").as_bytes(), self.now);
+            let text = |datagram| String::from_utf8(datagram).expect("we write UTF-8");
+            self.peer.out.transmits.drain(..).map(|sent| text(sent.datagram)).collect()
+        }
+
+        /// Time passes, with a turn whenever the peer wants one.
+        fn wait(&mut self, milliseconds: u64) {
+            let end = self.now + Duration::from_millis(milliseconds);
+            while let Some(next) = self.peer.out.wake.filter(|next| *next <= end) {
+                self.now = next.max(self.now);
+                self.peer.handle_timeout(self.now);
+            }
+            self.now = end;
+            self.peer.out.transmits.clear();
+        }
+
+        /// Somebody answers a ping of hers.
+        fn meet(&mut self, host: u8, id: &str, name: &str) {
+            self.hear(host, &format!("PONG {ALICE} {id} {name}"));
+        }
+
+        fn part(&mut self, host: u8, id: &str) {
+            self.hear(host, &format!("BYE {ALICE} {id} 1"));
+            self.wait(700);
+        }
+
+        fn events(&mut self) -> Vec<String> {
+            self.peer.out.events.drain(..).map(|event| format!("{event:?}")).collect()
+        }
+    }
+
+    #[test]
+    fn a_ping_for_our_room_or_id_from_a_stranger_is_answered_with_one_pong_and_one_ping() {
+        let mut bench = Bench::direct();
+        for to in ["lobby", ALICE] {
+            let answer = format!("PONG {BOB} {ALICE} alice\nPING {BOB} {ALICE} alice\n");
+            assert_eq!(bench.hear(2, &format!("PING {to} {BOB} bob")), [answer]);
+        }
+        assert!(bench.hear(2, &format!("PING kitchen {BOB} bob")).is_empty());
+        assert!(bench.events().is_empty(), "no link yet");
+    }
+
+    #[test]
+    fn whoever_has_our_id_for_their_own_is_ignored() {
+        let mut bench = Bench::direct();
+        for line in [format!("PING lobby {ALICE} alice"), format!("PONG {ALICE} {ALICE} alice")] {
+            assert!(bench.hear(1, &line).is_empty());
+        }
+        assert_eq!(bench.peer.links().count(), 0);
+    }
+
+    #[test]
+    fn the_link_to_a_stranger_begins_with_whatever_shows_that_it_has_heard_us() {
+        for line in ["PONG <to> <from> bob", "SAY <to> <from> 1 hello", "ACK <to> <from> 1"] {
+            let mut bench = Bench::direct();
+            let line = line.replace("<to>", ALICE).replace("<from>", BOB);
+            bench.hear(2, &format!("PING lobby {BOB} bob"));
+            bench.hear(2, &line);
+            assert!(bench.peer.has_company(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_who_has_not_called_says_nothing_even_with_our_id() {
+        for line in ["SAY <to> <from> 1 hello", "BYE <to> <from> 1", "ACK <to> <from> 1"] {
+            let mut bench = Bench::direct();
+            let line = line.replace("<to>", ALICE).replace("<from>", BOB);
+            assert!(bench.hear(2, &line).is_empty() && bench.events().is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn without_our_id_nobody_says_acknowledges_or_ends_anything() {
+        let mut bench = Bench::direct();
+        bench.meet(2, BOB, "bob");
+        bench.peer.say("hello", bench.now);
+        bench.wait(0);
+        bench.events();
+        let carol = "PONG <to> 00000000000000c3 carol";
+        for line in [carol, "SAY <to> <from> 1 x", "ACK <to> <from> 2", "BYE <to> <from> 1"] {
+            let line = line.replace("<to>", "00000000000000a2").replace("<from>", BOB);
+            assert!(bench.hear(2, &line).is_empty() && bench.events().is_empty(), "{line}");
+        }
+        assert!(bench.peer.links().all(|link| link.sender.unacknowledged() == 1));
+    }
+
+    #[test]
+    fn an_id_that_has_left_is_not_answered_again() {
+        let mut bench = Bench::direct();
+        bench.meet(2, BOB, "bob");
+        bench.part(2, BOB);
+        for line in ["PING lobby <from> bob", "PING <to> <from> bob", "PONG <to> <from> bob"] {
+            let line = line.replace("<to>", ALICE).replace("<from>", BOB);
+            assert!(bench.hear(2, &line).is_empty(), "{line}");
+        }
+        assert_eq!(bench.peer.links().count(), 0);
+    }
+
+    #[test]
+    fn the_last_256_that_have_left_are_remembered() {
+        let mut bench = Bench::direct();
+        let ids: Vec<String> = (1001..=1257).map(|number| format!("{number:016x}")).collect();
+        for id in &ids {
+            bench.meet(2, id, "bob");
+            bench.part(2, id);
+        }
+        let is_answered = |id: &String| !bench.hear(2, &format!("PING lobby {id} bob")).is_empty();
+        let answered: Vec<bool> = ids.iter().map(is_answered).collect();
+        assert!(answered[0] && answered[1..].iter().all(|is_answered| !is_answered));
+    }
+
+    #[test]
+    fn at_most_64_links_are_kept() {
+        let mut bench = Bench::direct();
+        (1..=65).for_each(|number| bench.meet(2, &format!("{number:016x}"), "bob"));
+        assert_eq!(bench.peer.links().count(), 64);
+    }
+
+    #[test]
+    fn only_the_tracker_introduces() {
+        let mut bench = Bench::new(Meeting::Tracker(at(TRACKER)));
+        let line = format!("PEER 2/2 {BOB} bob 192.0.2.2:50001 192.168.1.2:50001");
+        assert!(bench.hear(2, &line).is_empty(), "from another address");
+        assert!(bench.hear(2, &format!("PING {ALICE} {BOB} bob")).is_empty());
+        assert!(bench.hear(2, &format!("PONG {ALICE} {BOB} bob")).is_empty());
+        assert!(bench.events().is_empty());
+        assert_eq!(bench.hear(TRACKER, &line).len(), 2, "a PING to each address");
+    }
+
+    #[test]
+    fn the_tracker_is_told_of_everyone_met_and_again_when_it_introduces_them_again() {
+        let mut bench = Bench::introduced();
+        let met = format!("MET - {ALICE} {BOB}\n");
+        assert_eq!(bench.hear(2, &format!("PONG {ALICE} {BOB} bob")), [&*met]);
+        let again = format!("PEER 2/2 {BOB} bob 192.0.2.2:50001 192.168.1.2:50001");
+        assert_eq!(bench.hear(TRACKER, &again), [met]);
+    }
+
+    #[test]
+    fn a_fresh_socket_is_asked_for_after_each_attempt_unless_a_link_is_up() {
+        for has_company in [false, true] {
+            let mut bench = Bench::introduced();
+            bench.hear(TRACKER, "PEER 3/3 00000000000000c3 carol 192.0.2.3:50001 192.0.2.3:50001");
+            if has_company {
+                bench.meet(3, "00000000000000c3", "carol");
+            }
+            bench.wait(3000);
+            assert_eq!(bench.events().contains(&"FreshSocket".to_owned()), !has_company);
+        }
+    }
+
+    #[test]
+    fn somebody_is_found_by_name_or_by_four_digits_of_the_id_once_reached() {
+        let mut bench = Bench::introduced();
+        assert!(bench.peer.find("bob").is_empty(), "not yet");
+        bench.meet(2, BOB, "bob");
+        for (who, is_found) in [("bob", true), ("0000", true), (BOB, true), ("000", false), ("carol", false)]
+        {
+            assert_eq!(bench.peer.find(who).contains(&id(BOB)), is_found, "{who}");
+        }
+    }
+
+    #[test]
+    fn all_who_may_be_meant_are_found_and_a_name_goes_before_an_id() {
+        let mut bench = Bench::direct();
+        let [b1, b2, cafe] = ["cafe0000000000b1", "cafe0000000000b2", "00000000000000c3"];
+        for (id, name) in [(b1, "bob"), (b2, "bob"), (cafe, "cafe")] {
+            bench.meet(2, id, name);
+        }
+        assert_eq!(bench.peer.find("bob"), [id(b1), id(b2)]);
+        assert_eq!(bench.peer.find("cafe0"), [id(b1), id(b2)]);
+        assert_eq!(bench.peer.find("cafe"), [id(cafe)]);
+    }
+
+    #[test]
+    fn whoever_leaves_while_no_link_is_up_is_done_at_once_and_has_not_failed() {
+        let mut bench = Bench::introduced();
+        bench.peer.leave(bench.now);
+        assert_eq!(bench.peer.outcome(), Some(true));
+    }
+}
