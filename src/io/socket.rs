@@ -100,8 +100,7 @@ impl Socket {
         self.set_read_timeout(&socket, timeout)?;
         let received = socket.recv_from(buffer);
         let mut harm = self.harm.as_ref().map(lock);
-        let late = harm.as_mut().and_then(|harm| harm.pass_late());
-        late.iter().for_each(|transmit| self.send_now(transmit));
+        harm.as_mut().and_then(|harm| harm.pass_late()).iter().for_each(|late| self.send_now(late));
         let (length, source) = match received {
             Err(error) if is_passing(&error) => return Ok(None),
             received => received?,

@@ -88,10 +88,10 @@ impl Link {
         }
     }
 
-    /// Does what it is time for, and lets out what may leave. True where an attempt to reach them has failed.
+    /// Does what it is time for, and lets out what may leave. True where another attempt to reach them begins.
     pub fn run(&mut self, out: &mut Output) -> bool {
-        let next_attempt = self.path.run(out);
-        if let Some(attempt) = next_attempt.filter(|attempt| *attempt <= ATTEMPTS) {
+        let next_attempt = self.path.run(out).filter(|attempt| *attempt <= ATTEMPTS);
+        if let Some(attempt) = next_attempt {
             out.tell(Event::NextAttempt { who: self.who, attempt, of: ATTEMPTS });
         }
         self.part(out);
@@ -111,10 +111,11 @@ impl Link {
 
     fn deliver(&mut self, received: Received, out: &mut Output) {
         match received {
+            _ if self.parting.is_over() => {}
             Received::Line(line) if self.parting.may_hear() => out.tell(Event::Line(self.who, line)),
             Received::End if self.parting.hear(Side::Ended, out.now) => out.tell(Event::Ended(self.who)),
             Received::Bye if self.parting.hear(Side::Left, out.now) => out.tell(Event::Left(self.who)),
-            Received::TooLong if !self.is_over() => {
+            Received::TooLong => {
                 self.parting.stage = Stage::Gone;
                 out.tell(Event::Broken(self.who, self.sender.unacknowledged()));
             }
@@ -327,5 +328,44 @@ mod tests {
             assert!(!bench.link.is_over());
             assert_eq!(bench.run_until(20_000), [Event::Gone(bob(), unacknowledged)]);
         }
+    }
+
+    #[test]
+    fn after_a_line_that_is_too_long_nothing_is_delivered() {
+        let mut bench = Bench::reached();
+        let pieces = MAX_LINE.div_ceil(MAX_TEXT) as u64 + 1;
+        let told: Vec<Event> =
+            (1..=pieces).flat_map(|number| bench.hear(number, Body::Part("x".repeat(MAX_TEXT)))).collect();
+        assert_eq!(told, [Event::Broken(bob(), 0)]);
+        assert_eq!(bench.hear(pieces + 1, text("")), []);
+        assert_eq!(bench.hear(pieces + 2, Body::Bye), []);
+    }
+
+    #[test]
+    fn last_words_have_their_three_seconds_however_long_nothing_was_acknowledged() {
+        let mut bench = Bench::reached();
+        bench.say("are you there?");
+        for second in 1..=18 {
+            bench.run_until(second * 1000);
+            bench.link.path.note_heard(at(BOB), true, bench.out.now);
+        }
+        bench.events();
+        assert_eq!(bench.hear(1, Body::Bye), [Event::Left(bob())]);
+        let told = bench.run_until(30_000);
+        assert!(told.contains(&Event::Unacknowledged(bob(), 1)), "{told:?}");
+        assert!(!told.iter().any(|event| matches!(event, Event::Gone(..))), "{told:?}");
+    }
+
+    #[test]
+    fn the_last_attempt_begins_no_other() {
+        let start = Instant::now();
+        let (mut link, mut out) = (Link::new(who(0xa1, "alice"), bob(), at(BOB), start), Output::new(start));
+        let mut begins = 0;
+        for second in 1..20 {
+            out.begin(start + Duration::from_secs(second));
+            begins += usize::from(link.run(&mut out));
+        }
+        assert_eq!(begins, 2, "a second and a third");
+        assert!(link.is_over());
     }
 }

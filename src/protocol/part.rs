@@ -128,7 +128,7 @@ impl Parting {
     /// Whether they are gone, now: nothing was heard, or nothing acknowledged, since then. Where all was said and
     /// acknowledged it is no matter.
     pub fn is_gone(&mut self, since: Instant, out: &mut Output) -> bool {
-        if self.is_over() || !out.is_due(since + GONE) {
+        if self.stage == Stage::Gone || self.they == Side::Left || !out.is_due(since + GONE) {
             return false;
         }
         let is_early = self.stage != Stage::Closed;

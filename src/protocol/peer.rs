@@ -116,16 +116,16 @@ impl Peer {
     /// early.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.out.begin(now);
-        let mut attempt_failed = false;
+        let mut begins_attempt = false;
         for link in self.links.values_mut() {
-            attempt_failed |= link.run(&mut self.out);
+            begins_attempt |= link.run(&mut self.out);
         }
         self.bury();
         self.calls.iter_mut().for_each(|calls| calls.run(&mut self.out));
         // Once everyone is reached or given up, there is nothing more to be had from the tracker.
         let all_reached = self.links().all(|link| link.path.endpoint.is_some());
         let is_active = self.takes_part() && !(all_reached && self.has_met_all());
-        let needs_fresh_socket = attempt_failed && !self.has_company();
+        let needs_fresh_socket = begins_attempt && !self.has_company();
         if let Some(registration) = &mut self.registration {
             registration.set_active(is_active);
             registration.run(&mut self.out);
@@ -185,10 +185,7 @@ impl Peer {
         match message {
             Message::Ping { to, from } if from.id != self.us.id => self.handle_ping(source, to, from),
             Message::Pong { to, from } if to == self.us.id => {
-                if let Some(calls) = &mut self.calls {
-                    calls.answered(source);
-                    self.add_link(from, source); // it has heard us
-                }
+                self.calls.iter_mut().for_each(|calls| calls.remember(from)); // it has heard us
                 self.on_link(from.id, source, |link, out| link.handle_pong(source, out.now));
             }
             Message::Numbered { to, from, sequence, body } if to == self.us.id => {
@@ -225,10 +222,11 @@ impl Peer {
         if self.links.get(&other.id).is_some_and(|link| link.path.endpoint.is_some()) {
             registration.met(other.id, &mut self.out);
         }
+        // Half of all homes number alike: what is our own address here is not where the other is.
+        let private = if other.private == registration.private { other.public } else { other.private };
         self.add_link(Who { id: other.id, name: other.name }, other.public);
-        if let Some(link) = self.links.get_mut(&other.id) {
-            link.path.introduce(other.public, other.private, &mut self.out);
-        }
+        let Some(link) = self.links.get_mut(&other.id) else { return };
+        link.path.introduce(other.public, private, &mut self.out);
     }
 
     /// Lets the link to somebody we know, or to a stranger whose call we have answered, take in what proves that we
@@ -237,6 +235,7 @@ impl Peer {
         let stranger = self.calls.as_ref().and_then(|calls| calls.stranger(from));
         stranger.into_iter().for_each(|who| self.add_link(who, source));
         let Some(link) = self.links.get_mut(&from) else { return };
+        self.calls.iter_mut().for_each(|calls| calls.answered(source));
         if link.path.endpoint.is_none() {
             self.out.tell(Event::Reached { who: link.who, first: !self.reached });
             self.reached = true;
@@ -546,5 +545,23 @@ mod tests {
         let mut bench = Bench::introduced();
         bench.peer.leave(bench.now);
         assert_eq!(bench.peer.outcome(), Some(true));
+    }
+
+    #[test]
+    fn our_own_address_is_not_pinged_as_the_other_s() {
+        let mut bench = Bench::new(Meeting::Tracker(at(TRACKER)));
+        let home = ([192, 168, 1, 5], 50001).into();
+        bench.peer.handle_fresh_socket(home, bench.now);
+        bench.peer.out.transmits.clear();
+        let sent = bench.hear(TRACKER, &format!("PEER 2/2 {BOB} bob 203.0.113.7:50001 {home}"));
+        assert_eq!(sent.iter().filter(|datagram| datagram.starts_with("PING ")).count(), 1, "{sent:?}");
+    }
+
+    #[test]
+    fn a_false_answer_ends_no_call() {
+        let mut bench = Bench::new(Meeting::Direct(vec![at(2)]));
+        bench.hear(2, &format!("PONG {ALICE} {ALICE} alice"));
+        bench.wait(3000);
+        assert_eq!(bench.events(), [format!("{:?}", Event::NobodyAnswers(at(2)))]);
     }
 }

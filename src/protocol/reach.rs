@@ -153,7 +153,9 @@ impl Path {
     }
 
     fn try_moving(&mut self, to: SocketAddr, now: Instant) {
-        if self.endpoint.is_some() && self.moving.as_ref().is_none_or(|moving| moving.to != to) {
+        if self.endpoint.is_some_and(|endpoint| endpoint != to)
+            && self.moving.as_ref().is_none_or(|moving| moving.to != to)
+        {
             self.moving = Some(Moving { to, until: now + MOVE, next_ping: now });
         }
     }
@@ -451,5 +453,13 @@ mod tests {
         let mut bench = Bench::reached();
         assert!(bench.introduce(PUBLIC, PRIVATE).is_empty(), "no news");
         assert_eq!(bench.introduce(NEW, PRIVATE), pings(&[NEW]));
+    }
+
+    #[test]
+    fn an_introduction_to_where_they_are_already_moves_nothing() {
+        let mut bench = Bench::introduced();
+        bench.pong(NEW); // by a way of its own
+        assert!(bench.introduce(NEW, PRIVATE).is_empty());
+        assert_eq!(bench.run_until(4000), []);
     }
 }

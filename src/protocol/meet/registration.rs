@@ -35,7 +35,7 @@ pub struct Registration {
     us: Who,
     room: Name,
     /// Where we are as we see it, and as the tracker does.
-    private: SocketAddr,
+    pub private: SocketAddr,
     public: Option<SocketAddr>,
     cookie: String,
     cookie_answered: Option<Instant>,

@@ -75,7 +75,7 @@ impl Room {
 
     /// Notes that a member has met another.
     pub fn note_met(&mut self, id: Id, other: Id, now: Instant) {
-        let is_here = self.ids().any(|id| id == other) && !self.has_met(id, other);
+        let is_here = other != id && self.ids().any(|id| id == other) && !self.has_met(id, other);
         if let Some(member) = self.member(id).filter(|member| !member.left) {
             member.heard = now;
             member.met.extend(is_here.then_some(other));
@@ -247,5 +247,15 @@ mod tests {
         assert_eq!(bench.silent(), []);
         bench.wait(1);
         assert_eq!(bench.silent(), [ALICE, BOB]);
+    }
+
+    #[test]
+    fn nobody_meets_oneself() {
+        let mut bench = Bench::new(2, ALICE..=BOB);
+        bench.met(ALICE, ALICE);
+        bench.met(BOB, ALICE);
+        assert!(!bench.room.has_everyone_met());
+        bench.met(ALICE, BOB);
+        assert!(bench.room.has_everyone_met());
     }
 }
