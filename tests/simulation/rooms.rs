@@ -16,12 +16,18 @@ fn company(world: &World, host: usize) -> usize {
     world.peer(host).links().filter(|link| link.is_up()).count()
 }
 
-/// What `host` heard of each speaker must be what that speaker said, from some line on, up to some line: all of it
-/// for those who were there from the first line to the last.
-fn heard_by(world: &World, host: usize) -> BTreeMap<Id, Vec<usize>> {
+/// What `host` heard of each speaker, who counts its lines: it must be what that speaker said, from some line on,
+/// up to some line. Whether it is all of it is for those to ask who were there from the first line to the last.
+fn heard_by(world: &World, host: usize, seed: u64) -> BTreeMap<Id, Vec<usize>> {
     let mut heard: BTreeMap<Id, Vec<usize>> = BTreeMap::new();
     for (id, line) in &world.hosts[host].lines {
         heard.entry(*id).or_default().push(line.parse().unwrap());
+    }
+    for lines in heard.values() {
+        assert!(
+            lines.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+            "seed {seed}: host {host} heard {lines:?}"
+        );
     }
     heard
 }
@@ -60,7 +66,7 @@ fn everyone_in_a_room_hears_everyone_else_exactly_once() {
         assert!(all, "seed {seed}, size {size}: lines are missing");
         world.run_for(Duration::from_secs(5));
         for host in &peers {
-            let heard = heard_by(&world, *host);
+            let heard = heard_by(&world, *host, seed);
             assert_eq!(heard.len(), size - 1, "seed {seed}");
             assert!(heard.values().all(|lines| *lines == [0, 1, 2, 3, 4]), "seed {seed}: {heard:?}");
         }
@@ -83,7 +89,7 @@ fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
         let mut said = 0;
         let mut guests: Vec<usize> = Vec::new();
         for number in 0..20 {
-            match dice.roll() % 4 {
+            match dice.roll() % 5 {
                 0 if guests.len() < 5 => {
                     let endpoint = format!("192.0.2.{}:50001", 10 + number);
                     guests.push(world.add_peer(0, &endpoint, "guest"));
@@ -95,6 +101,12 @@ fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
                     }
                 }
                 2 if !guests.is_empty() => world.kill(guests.swap_remove(0)),
+                3 if !guests.is_empty() => {
+                    let guest = guests.swap_remove(0);
+                    let endpoint = world.hosts[guest].endpoint.to_string();
+                    world.kill(guest);
+                    guests.push(world.add_peer(0, &endpoint, "guest"));
+                }
                 _ => {}
             }
             for host in &stayers {
@@ -115,14 +127,17 @@ fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
         let everything: Vec<usize> = (0..said).collect();
         let all = world.run_until(MINUTE, |w| {
             stayers.iter().all(|host| {
-                let heard = heard_by(w, *host);
+                let heard = heard_by(w, *host, seed);
                 others(w, *host).iter().all(|id| heard.get(id).is_some_and(|lines| lines.len() >= said))
             })
         });
         assert!(all, "seed {seed}: lines are missing");
         for host in &stayers {
-            let heard = heard_by(&world, *host);
+            let heard = heard_by(&world, *host, seed);
             assert!(others(&world, *host).iter().all(|id| heard[id] == everything), "seed {seed}");
+        }
+        for guest in stayers.len() + 1..world.hosts.len() {
+            heard_by(&world, guest, seed); // those who came and went, too
         }
     }
 }
