@@ -5,16 +5,23 @@ use std::time::Duration;
 
 use p2p_chat::protocol::event::Event;
 
-use crate::network::{Weather, World};
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::network::{MINUTE, TRACKER, Weather, World};
 
 pub fn is_ready(world: &World, host: usize) -> bool {
-    world.hosts[host].events.iter().any(|(_, event)| matches!(event, Event::Reached { .. }))
+    world.hosts[host].told().any(|event| matches!(event, Event::Reached { .. }))
+}
+
+/// Whether each of these has met somebody within a minute.
+pub fn become_ready(world: &mut World, hosts: &[usize]) -> bool {
+    become_ready_within(MINUTE, world, hosts)
+}
+
+fn become_ready_within(limit: Duration, world: &mut World, hosts: &[usize]) -> bool {
+    world.run_until(limit, |w| hosts.iter().all(|host| is_ready(w, *host)))
 }
 
 fn met(world: &World, host: usize) -> BTreeSet<String> {
-    let names = world.hosts[host].events.iter().filter_map(|(_, event)| match event {
+    let names = world.hosts[host].told().filter_map(|event| match event {
         Event::Reached { who, .. } => Some(who.to_string()),
         _ => None,
     });
@@ -24,15 +31,14 @@ fn met(world: &World, host: usize) -> BTreeSet<String> {
 #[test]
 fn two_peers_meet_at_30_percent_loss_each_way() {
     for seed in 0..1000 {
-        let weather = Weather { loss: 30, duplicate: 10, jitter: Duration::from_millis(50), ..Weather::FAIR };
+        let weather = Weather::FAIR.losing(30).duplicating(10).jittering(Duration::from_millis(50));
         let mut world = World::new(seed, weather);
         world.add_tracker(2, false);
-        let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
+        let alice = world.add_public(1, "alice");
         let wait = world.dice.roll() % 3000;
         world.run_for(Duration::from_millis(wait));
-        let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-        let both = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
-        assert!(both, "seed {seed}: not met after a minute");
+        let bob = world.add_public(2, "bob");
+        assert!(become_ready(&mut world, &[alice, bob]), "seed {seed}: not met after a minute");
         assert_eq!((met(&world, alice), met(&world, bob)), (["bob".into()].into(), ["alice".into()].into()));
         let finished = world.run_until(MINUTE, |w| w.events.contains(&Event::Finished));
         assert!(finished, "seed {seed}: the tracker stays");
@@ -43,10 +49,10 @@ fn two_peers_meet_at_30_percent_loss_each_way() {
 fn a_pairing_without_loss_takes_few_datagrams() {
     let mut world = World::new(1, Weather::FAIR);
     world.add_tracker(2, false);
-    let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
+    let alice = world.add_public(1, "alice");
     world.run_for(Duration::from_millis(2100));
     let before: usize = world.hosts.iter().map(|host| host.sent).sum();
-    let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
+    let bob = world.add_public(2, "bob");
     world.run_until(MINUTE, |w| w.events.contains(&Event::Finished));
     assert!(is_ready(&world, alice) && is_ready(&world, bob));
     let after: usize = world.hosts.iter().map(|host| host.sent).sum();
@@ -57,10 +63,10 @@ fn a_pairing_without_loss_takes_few_datagrams() {
 #[test]
 fn duplicates_never_pair_a_peer_with_itself() {
     for seed in 0..100 {
-        let weather = Weather { duplicate: 100, jitter: Duration::from_millis(300), ..Weather::FAIR };
+        let weather = Weather::FAIR.duplicating(100).jittering(Duration::from_millis(300));
         let mut world = World::new(seed, weather);
         world.add_tracker(2, false);
-        let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
+        let alice = world.add_public(1, "alice");
         world.run_for(MINUTE);
         assert!(world.peer(alice).links().next().is_none(), "seed {seed}: alice has met somebody");
     }
@@ -69,16 +75,16 @@ fn duplicates_never_pair_a_peer_with_itself() {
 #[test]
 fn a_peer_that_died_while_waiting_is_never_introduced() {
     for seed in 0..100 {
-        let mut world = World::new(seed, Weather { loss: 20, ..Weather::FAIR });
+        let mut world = World::new(seed, Weather::FAIR.losing(20));
         world.add_tracker(2, true);
-        let ghost = world.add_peer(0, "192.0.2.1:50001", "ghost");
+        let ghost = world.add_public(1, "ghost");
         world.run_for(Duration::from_secs(3));
         world.kill(ghost);
         world.run_for(Duration::from_millis(5100));
-        let alice = world.add_peer(0, "192.0.2.2:50001", "alice");
+        let alice = world.add_public(2, "alice");
         world.run_for(Duration::from_secs(3));
-        let bob = world.add_peer(0, "192.0.2.3:50001", "bob");
-        assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
+        let bob = world.add_public(3, "bob");
+        assert!(become_ready(&mut world, &[alice, bob]), "seed {seed}");
         assert_eq!(met(&world, alice), ["bob".into()].into(), "seed {seed}");
         assert_eq!(met(&world, bob), ["alice".into()].into(), "seed {seed}");
     }
@@ -87,16 +93,16 @@ fn a_peer_that_died_while_waiting_is_never_introduced() {
 #[test]
 fn a_peer_that_leaves_while_waiting_is_never_introduced() {
     for seed in 0..100 {
-        let weather = Weather { duplicate: 50, jitter: Duration::from_millis(300), ..Weather::FAIR };
+        let weather = Weather::FAIR.duplicating(50).jittering(Duration::from_millis(300));
         let mut world = World::new(seed, weather);
         world.add_tracker(2, true);
-        let first = world.add_peer(0, "192.0.2.1:50001", "alice");
+        let first = world.add_public(1, "alice");
         world.run_for(Duration::from_millis(700));
         world.act(first, |peer, now| peer.leave(now));
         world.run_for(Duration::from_millis(400)); // late copies of its REGISTER open nothing
-        world.add_peer(0, "192.0.2.4:50001", "again");
-        let bob = world.add_peer(0, "192.0.2.3:50001", "bob");
-        assert!(world.run_until(MINUTE, |w| is_ready(w, bob)), "seed {seed}: bob is alone");
+        world.add_public(4, "again");
+        let bob = world.add_public(3, "bob");
+        assert!(become_ready(&mut world, &[bob]), "seed {seed}: bob is alone");
         assert_eq!(met(&world, bob), ["again".into()].into(), "seed {seed}");
     }
 }
@@ -104,14 +110,14 @@ fn a_peer_that_leaves_while_waiting_is_never_introduced() {
 #[test]
 fn a_third_and_a_fourth_peer_form_the_next_pair() {
     for seed in 0..100 {
-        let mut world = World::new(seed, Weather { loss: 20, duplicate: 20, ..Weather::FAIR });
+        let mut world = World::new(seed, Weather::FAIR.losing(20).duplicating(20));
         world.add_tracker(2, true);
         let mut peers = Vec::new();
         for (index, name) in ["alice", "bob", "carol", "dave"].into_iter().enumerate() {
-            peers.push(world.add_peer(0, &format!("192.0.2.{index}:50001"), name));
+            peers.push(world.add_public(index, name));
             world.run_for(Duration::from_secs(2));
         }
-        assert!(world.run_until(MINUTE, |w| peers.iter().all(|host| is_ready(w, *host))), "seed {seed}");
+        assert!(become_ready(&mut world, &peers), "seed {seed}");
         for host in peers {
             assert_eq!(met(&world, host).len(), 1, "seed {seed}: a pair is two");
         }
@@ -121,25 +127,25 @@ fn a_third_and_a_fourth_peer_form_the_next_pair() {
 #[test]
 fn a_tracker_that_comes_late_is_found() {
     let mut world = World::new(1, Weather::FAIR);
-    let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
-    let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
+    let alice = world.add_public(1, "alice");
+    let bob = world.add_public(2, "bob");
     world.run_for(Duration::from_secs(30));
-    let silent = Event::TrackerSilent { tracker: "198.51.100.1:55555".parse().unwrap(), alone: true };
-    assert_eq!(world.hosts[alice].events.iter().filter(|(_, event)| *event == silent).count(), 1);
+    let silent = Event::TrackerSilent { tracker: TRACKER.parse().unwrap(), alone: true };
+    assert_eq!(world.hosts[alice].told().filter(|event| **event == silent).count(), 1);
     world.add_tracker(2, false);
-    assert!(world.run_until(Duration::from_secs(2), |w| is_ready(w, alice) && is_ready(w, bob)));
+    assert!(become_ready_within(Duration::from_secs(2), &mut world, &[alice, bob]));
 }
 
 #[test]
 fn a_tracker_that_is_restarted_while_two_wait_meets_them_again() {
     let mut world = World::new(1, Weather::FAIR);
     let tracker = world.add_tracker(3, true);
-    let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
+    let alice = world.add_public(1, "alice");
     world.run_for(Duration::from_secs(3));
     world.kill(tracker);
     world.run_for(Duration::from_secs(10));
     world.hosts[tracker].machine = world.new_tracker(3, true);
     world.run_for(Duration::from_secs(2));
-    let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-    assert!(world.run_until(Duration::from_secs(2), |w| is_ready(w, alice) && is_ready(w, bob)));
+    let bob = world.add_public(2, "bob");
+    assert!(become_ready_within(Duration::from_secs(2), &mut world, &[alice, bob]));
 }

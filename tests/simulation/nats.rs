@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use p2p_chat::protocol::event::Event;
 
-use crate::meeting::is_ready;
-use crate::network::{Mapping, Realm, Weather, World};
+use crate::meeting::{become_ready, is_ready};
+use crate::network::{MINUTE, Mapping, Realm, Weather, World};
 
-const MINUTE: Duration = Duration::from_secs(60);
 const SEEDS: u64 = 200;
 
 /// What stands between a peer and the internet.
@@ -60,9 +59,9 @@ fn meet(seed: u64, sides: [Side; 2], weather: Weather, clashes: bool) -> (World,
     (world, alice, bob)
 }
 
-fn is_talking(world: &mut World, alice: usize, bob: usize) -> bool {
-    world.act(alice, |peer, now| peer.say("hello", now));
-    world.act(bob, |peer, now| peer.say("hello", now));
+pub fn is_talking(world: &mut World, alice: usize, bob: usize) -> bool {
+    world.say(alice, "hello");
+    world.say(bob, "hello");
     world.run_until(MINUTE, |w| w.hosts[alice].lines.len() == 1 && w.hosts[bob].lines.len() == 1)
 }
 
@@ -72,10 +71,10 @@ fn every_pair_of_routers_meets_where_it_can_and_is_told_where_it_cannot() {
         for one in SIDES {
             for other in SIDES {
                 for seed in 0..SEEDS {
-                    let weather = Weather { loss, jitter: Duration::from_millis(5), ..Weather::FAIR };
+                    let weather = Weather::FAIR.losing(loss).jittering(Duration::from_millis(5));
                     let (mut world, alice, bob) = meet(seed, [one, other], weather, false);
                     let what = format!("{one:?} with {other:?}, seed {seed}, loss {loss}");
-                    let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
+                    let met = become_ready(&mut world, &[alice, bob]);
                     assert_eq!(met, can_meet(one, other), "{what}");
                     if met {
                         assert!(is_talking(&mut world, alice, bob), "{what}: no talk");
@@ -106,7 +105,7 @@ fn times(world: &World, host: usize) -> [Duration; 2] {
 fn two_homes_are_ready_one_and_a_half_round_trips_after_the_introduction() {
     let one_way = Duration::from_millis(10);
     for seed in 0..SEEDS {
-        let weather = Weather { delay: one_way, ..Weather::FAIR };
+        let weather = Weather::FAIR.delaying(one_way);
         let (mut world, alice, bob) = meet(seed, [Side::Behind(Plain); 2], weather, false);
         assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
         for host in [alice, bob] {
@@ -120,7 +119,7 @@ fn two_homes_are_ready_one_and_a_half_round_trips_after_the_introduction() {
 #[test]
 fn crossing_and_early_pings_cost_no_round_of_pings() {
     for seed in 0..SEEDS {
-        let weather = Weather { delay: Duration::ZERO, jitter: Duration::from_micros(200), ..Weather::FAIR };
+        let weather = Weather::FAIR.delaying(Duration::ZERO).jittering(Duration::from_micros(200));
         let (mut world, alice, bob) = meet(seed, [Side::Public; 2], weather, false);
         assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
         let [introduced, _] = times(&world, bob);
@@ -130,7 +129,7 @@ fn crossing_and_early_pings_cost_no_round_of_pings() {
 }
 
 fn is_explained(world: &World, host: usize) -> bool {
-    world.hosts[host].events.iter().any(|(_, event)| match event {
+    world.hosts[host].told().any(|event| match event {
         Event::Unreachable(_, failure) => !failure.tried.is_empty() && failure.ours.is_some(),
         _ => false,
     })
@@ -140,14 +139,13 @@ fn is_explained(world: &World, host: usize) -> bool {
 fn two_behind_one_router_meet_by_their_private_addresses() {
     for mapping in [Plain, Symmetric, FullCone] {
         for seed in 0..SEEDS {
-            let mut world = World::new(seed, Weather { loss: 20, ..Weather::FAIR });
+            let mut world = World::new(seed, Weather::FAIR.losing(20));
             world.add_tracker(2, false);
             let home = world.add_router(0, "203.0.113.1", mapping);
             let alice = world.add_peer(home, "192.168.1.5:50001", "alice");
             let bob = world.add_peer(home, "192.168.1.6:50001", "bob");
-            let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
-            assert!(met, "{mapping:?}, seed {seed}");
-            let endpoint = world.peer(alice).links().next().unwrap().path.endpoint.unwrap();
+            assert!(become_ready(&mut world, &[alice, bob]), "{mapping:?}, seed {seed}");
+            let endpoint = world.link(alice).path.endpoint.unwrap();
             assert_eq!(endpoint, world.hosts[bob].endpoint, "{mapping:?}, seed {seed}");
         }
     }
@@ -164,8 +162,7 @@ fn two_homes_behind_one_provider_meet_only_with_hairpin() {
             let homes = [7, 8].map(|number| world.add_router(provider, &format!("100.64.0.{number}"), Plain));
             let alice = world.add_peer(homes[0], "192.168.1.5:50001", "alice");
             let bob = world.add_peer(homes[1], "192.168.1.6:50001", "bob");
-            let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
-            assert_eq!(met, hairpin, "seed {seed}");
+            assert_eq!(become_ready(&mut world, &[alice, bob]), hairpin, "seed {seed}");
         }
     }
 }
@@ -177,8 +174,7 @@ fn a_port_clash_is_cured_by_a_fresh_socket() {
         // Alice's pings arrive before bob has opened his router for them, which takes his port for them.
         world.routers[1].come_in("203.0.113.1:50001".parse().unwrap(), 50001);
         world.routers[0].come_in("203.0.113.2:50001".parse().unwrap(), 50001);
-        let met = world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob));
-        assert!(met, "seed {seed}");
+        assert!(become_ready(&mut world, &[alice, bob]), "seed {seed}");
         assert!(world.elapsed() > Duration::from_secs(3), "seed {seed}: there was no clash");
         assert!(is_talking(&mut world, alice, bob), "seed {seed}");
     }
@@ -190,14 +186,14 @@ fn a_mapping_that_is_lost_is_punched_again() {
         for seed in 0..SEEDS {
             let sides = [Side::Behind(FullCone), Side::Behind(Plain)];
             let (mut world, alice, bob) = meet(seed, sides, Weather::FAIR, false);
-            assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)));
+            assert!(become_ready(&mut world, &[alice, bob]));
             world.run_for(Duration::from_secs(3));
             let peers = [alice, bob];
             world.routers[speaker].forget();
-            world.act(peers[speaker], |peer, now| peer.say("from a new port", now));
+            world.say(peers[speaker], "from a new port");
             let heard = world.run_until(MINUTE, |w| w.hosts[peers[listener]].lines.len() == 1);
             assert!(heard, "seed {seed}");
-            world.act(peers[listener], |peer, now| peer.say("back to it", now));
+            world.say(peers[listener], "back to it");
             let heard =
                 world.run_until(Duration::from_secs(10), |w| w.hosts[peers[speaker]].lines.len() == 1);
             assert!(heard, "seed {seed}: speaker {speaker}");
@@ -209,20 +205,19 @@ fn a_mapping_that_is_lost_is_punched_again() {
 fn a_peer_that_changes_its_address_keeps_its_conversation() {
     for mover_speaks in [true, false] {
         for seed in 0..SEEDS {
-            let (mut world, alice, bob) =
-                meet(seed, [Side::Public; 2], Weather { loss: 10, ..Weather::FAIR }, false);
-            assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)));
+            let (mut world, alice, bob) = meet(seed, [Side::Public; 2], Weather::FAIR.losing(10), false);
+            assert!(become_ready(&mut world, &[alice, bob]));
             world.run_for(Duration::from_secs(2));
             world.hosts[alice].endpoint = "203.0.113.222:50001".parse().unwrap();
             let (speaker, listener) = if mover_speaks { (alice, bob) } else { (bob, alice) };
             for number in 0..20 {
-                world.act(speaker, |peer, now| peer.say(&number.to_string(), now));
+                world.say(speaker, &number.to_string());
                 world.run_for(Duration::from_millis(300));
             }
             let all = world.run_until(Duration::from_secs(15), |w| w.hosts[listener].lines.len() == 20);
             assert!(all, "seed {seed}: {} lines arrived", world.hosts[listener].lines.len());
             world.run_for(Duration::from_secs(8)); // a keepalive at the latest moves the link
-            let path = world.peer(bob).links().next().unwrap().path.endpoint;
+            let path = world.link(bob).path.endpoint;
             assert_eq!(path, Some(world.hosts[alice].endpoint), "seed {seed}, mover speaks: {mover_speaks}");
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use p2p_chat::io::harm::Dice;
 use p2p_chat::protocol::event::Event;
+use p2p_chat::protocol::link::Link;
 use p2p_chat::protocol::meet::tracker::Tracker;
 use p2p_chat::protocol::output::Transmit;
 use p2p_chat::protocol::peer::{Meeting, Peer};
@@ -18,7 +19,10 @@ use p2p_chat::protocol::wire::message::{Message, Who, read_datagram};
 
 pub const TRACKER: &str = "198.51.100.1:55555";
 
-/// What the network does to datagrams.
+/// Longer than anything takes that is not about time.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// What the network does to datagrams: loses and duplicates so many percent, and takes its time.
 #[derive(Debug, Clone, Copy)]
 pub struct Weather {
     pub loss: u8,
@@ -31,6 +35,22 @@ pub struct Weather {
 impl Weather {
     pub const FAIR: Self =
         Self { loss: 0, duplicate: 0, delay: Duration::from_millis(20), jitter: Duration::ZERO };
+
+    pub const fn losing(self, loss: u8) -> Self {
+        Self { loss, ..self }
+    }
+
+    pub const fn duplicating(self, duplicate: u8) -> Self {
+        Self { duplicate, ..self }
+    }
+
+    pub const fn delaying(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
+
+    pub const fn jittering(self, jitter: Duration) -> Self {
+        Self { jitter, ..self }
+    }
 }
 
 /// Where a host or a router's outer side is: realm 0 is the internet, the others are behind routers.
@@ -156,6 +176,11 @@ impl World {
         host
     }
 
+    /// A peer on the internet itself.
+    pub fn add_public(&mut self, number: usize, name: &str) -> usize {
+        self.add_peer(0, &format!("192.0.2.{number}:50001"), name)
+    }
+
     pub fn add_host(&mut self, realm: Realm, endpoint: SocketAddr, machine: Machine) -> usize {
         let (events, lines, said) = (Vec::new(), Vec::new(), HashSet::new());
         let host = Host { realm, endpoint, machine, events, lines, outcome: None, sent: 0, said, repeats: 0 };
@@ -195,6 +220,11 @@ impl World {
         }
     }
 
+    /// The first link of a peer: of a pair, the only one.
+    pub fn link(&self, host: usize) -> &Link {
+        self.peer(host).links().next().unwrap()
+    }
+
     /// Lets a peer do something, and what comes of it happen.
     pub fn act<R>(&mut self, host: usize, action: impl FnOnce(&mut Peer, Instant) -> R) -> R {
         let now = self.now;
@@ -202,6 +232,18 @@ impl World {
         let result = action(peer, now);
         self.pump(host);
         result
+    }
+
+    pub fn say(&mut self, host: usize, line: &str) {
+        self.act(host, |peer, now| peer.say(line, now));
+    }
+
+    /// Says a line as soon as there is room for it.
+    pub fn say_in_time(&mut self, host: usize, line: &str) {
+        while self.peer(host).is_full() {
+            self.run_for(Duration::from_millis(1));
+        }
+        self.say(host, line);
     }
 
     pub fn kill(&mut self, host: usize) {
@@ -348,7 +390,7 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, source: SocketAddr, host: usize, datagram: &[u8]) {
+    pub fn deliver(&mut self, source: SocketAddr, host: usize, datagram: &[u8]) {
         let now = self.now;
         match &mut self.hosts[host].machine {
             Machine::Peer(peer) => peer.handle_datagram(source, datagram, now),
@@ -360,6 +402,11 @@ impl World {
 }
 
 impl Host {
+    /// What its person was told, but for the lines.
+    pub fn told(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().map(|(_, event)| event)
+    }
+
     fn note_sent(&mut self, datagram: &[u8]) {
         self.sent += 1;
         for (line, message) in read_datagram(datagram) {

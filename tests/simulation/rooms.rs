@@ -3,17 +3,37 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use p2p_chat::io::harm::Dice;
 use p2p_chat::protocol::event::Event;
 use p2p_chat::protocol::peer::Meeting;
 use p2p_chat::protocol::wire::field::Id;
 
-use crate::meeting::is_ready;
-use crate::network::{TRACKER, Weather, World};
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::meeting::become_ready;
+use crate::nats::is_talking;
+use crate::network::{MINUTE, TRACKER, Weather, World};
 
 fn company(world: &World, host: usize) -> usize {
     world.peer(host).links().filter(|link| link.is_up()).count()
+}
+
+/// Whether within a minute each of these has a link to each other.
+fn become_complete(world: &mut World, hosts: &[usize]) -> bool {
+    world.run_until(MINUTE, |w| hosts.iter().all(|host| company(w, *host) == hosts.len() - 1))
+}
+
+/// Peers that have all met, and a tracker that introduces more of them, up to `size`.
+pub fn room<const N: usize>(seed: u64, weather: Weather, size: u8, names: [&str; N]) -> (World, [usize; N]) {
+    let mut world = World::new(seed, weather);
+    world.add_tracker(size, true);
+    let mut numbers = 1..;
+    let peers = names.map(|name| world.add_public(numbers.next().unwrap(), name));
+    assert!(become_complete(&mut world, &peers), "seed {seed}");
+    (world, peers)
+}
+
+/// Meets by calling these.
+fn calls(endpoints: &[&str]) -> Meeting {
+    Meeting::Direct(endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect())
 }
 
 /// What `host` heard of each speaker, who counts its lines: it must be what that speaker said, from some line on,
@@ -35,14 +55,12 @@ fn heard_by(world: &World, host: usize, seed: u64) -> BTreeMap<Id, Vec<usize>> {
 #[test]
 fn everyone_in_a_room_hears_everyone_else_exactly_once() {
     for seed in 0..500 {
-        let mut dice = p2p_chat::io::harm::Dice(seed);
+        let mut dice = Dice(seed);
         let size = 2 + (dice.roll() % 15) as usize;
-        let weather = Weather {
-            loss: (dice.roll() % 30) as u8,
-            duplicate: 10,
-            jitter: Duration::from_millis(30),
-            ..Weather::FAIR
-        };
+        let weather = Weather::FAIR
+            .losing((dice.roll() % 30) as u8)
+            .duplicating(10)
+            .jittering(Duration::from_millis(30));
         let mut world = World::new(seed, weather);
         world.add_tracker(size as u8, true);
         let meeting = || Meeting::Tracker(TRACKER.parse().unwrap());
@@ -53,11 +71,10 @@ fn everyone_in_a_room_hears_everyone_else_exactly_once() {
             })
             .collect();
         let other = world.add_peer_in(0, "192.0.2.200:50001", "other", "chemistry", meeting());
-        let complete = world.run_until(MINUTE, |w| peers.iter().all(|host| company(w, *host) == size - 1));
-        assert!(complete, "seed {seed}: the room of {size} is not complete");
+        assert!(become_complete(&mut world, &peers), "seed {seed}: the room of {size} is not complete");
         for number in 0..5 {
             for host in &peers {
-                world.act(*host, |peer, now| peer.say(&number.to_string(), now));
+                world.say(*host, &number.to_string());
             }
             world.run_for(Duration::from_millis(dice.roll() % 100));
         }
@@ -77,23 +94,13 @@ fn everyone_in_a_room_hears_everyone_else_exactly_once() {
 #[test]
 fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
     for seed in 0..500 {
-        let mut dice = p2p_chat::io::harm::Dice(seed);
-        let mut world = World::new(seed, Weather { loss: (dice.roll() % 20) as u8, ..Weather::FAIR });
-        world.add_tracker(9, true);
-        let stayers: Vec<usize> =
-            (0..3).map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), "stayer")).collect();
-        assert!(
-            world.run_until(MINUTE, |w| stayers.iter().all(|host| company(w, *host) == 2)),
-            "seed {seed}"
-        );
-        let mut said = 0;
+        let mut dice = Dice(seed);
+        let weather = Weather::FAIR.losing((dice.roll() % 20) as u8);
+        let (mut world, stayers) = room(seed, weather, 9, ["stayer"; 3]);
         let mut guests: Vec<usize> = Vec::new();
         for number in 0..20 {
             match dice.roll() % 5 {
-                0 if guests.len() < 5 => {
-                    let endpoint = format!("192.0.2.{}:50001", 10 + number);
-                    guests.push(world.add_peer(0, &endpoint, "guest"));
-                }
+                0 if guests.len() < 5 => guests.push(world.add_public(10 + number, "guest")),
                 1 if !guests.is_empty() => {
                     let guest = guests.swap_remove(0);
                     if world.hosts[guest].outcome.is_none() {
@@ -110,32 +117,17 @@ fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
                 _ => {}
             }
             for host in &stayers {
-                world.act(*host, |peer, now| peer.say(&said.to_string(), now));
+                world.say(*host, &number.to_string());
             }
-            said += 1;
             world.run_for(Duration::from_millis(dice.roll() % 3000));
         }
-        let others = |world: &World, host: usize| {
-            let ids: Vec<Id> = world
-                .peer(host)
-                .links()
-                .filter(|l| l.who.name.as_str() == "stayer")
-                .map(|l| l.who.id)
-                .collect();
-            ids
+        let everything: Vec<usize> = (0..20).collect();
+        let has_heard_all = |w: &World, host: usize| {
+            let heard = heard_by(w, host, seed);
+            heard.len() == 2 && heard.values().all(|lines| *lines == everything)
         };
-        let everything: Vec<usize> = (0..said).collect();
-        let all = world.run_until(MINUTE, |w| {
-            stayers.iter().all(|host| {
-                let heard = heard_by(w, *host, seed);
-                others(w, *host).iter().all(|id| heard.get(id).is_some_and(|lines| lines.len() >= said))
-            })
-        });
+        let all = world.run_until(MINUTE, |w| stayers.iter().all(|host| has_heard_all(w, *host)));
         assert!(all, "seed {seed}: lines are missing");
-        for host in &stayers {
-            let heard = heard_by(&world, *host, seed);
-            assert!(others(&world, *host).iter().all(|id| heard[id] == everything), "seed {seed}");
-        }
         for guest in stayers.len() + 1..world.hosts.len() {
             heard_by(&world, guest, seed); // those who came and went, too
         }
@@ -144,20 +136,11 @@ fn joins_leaves_deaths_and_restarts_disturb_nobody_else() {
 
 #[test]
 fn a_dead_peer_holds_nobody_up_for_longer_than_its_being_gone_takes() {
-    let mut world = World::new(1, Weather::FAIR);
-    world.add_tracker(3, true);
-    let peers: Vec<usize> = (0..3).map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), "p")).collect();
-    assert!(world.run_until(MINUTE, |w| peers.iter().all(|host| company(w, *host) == 2)));
+    let (mut world, peers) = room(1, Weather::FAIR, 3, ["p"; 3]);
     world.kill(peers[2]);
     let killed = world.elapsed();
-    let mut said = 0;
-    while said < 5000 {
-        if world.peer(peers[0]).is_full() {
-            world.run_for(Duration::from_millis(10));
-        } else {
-            world.act(peers[0], |peer, now| peer.say(&said.to_string(), now));
-            said += 1;
-        }
+    for number in 0..5000 {
+        world.say_in_time(peers[0], &number.to_string());
     }
     assert!(world.elapsed() - killed < Duration::from_secs(22), "{:?}", world.elapsed() - killed);
     assert!(world.run_until(MINUTE, |w| w.hosts[peers[1]].lines.len() == 5000));
@@ -166,20 +149,14 @@ fn a_dead_peer_holds_nobody_up_for_longer_than_its_being_gone_takes() {
 #[test]
 fn peers_that_call_each_other_meet_without_a_tracker() {
     for seed in 0..200 {
-        let mut world = World::new(seed, Weather { loss: 30, duplicate: 20, ..Weather::FAIR });
+        let mut world = World::new(seed, Weather::FAIR.losing(30).duplicating(20));
         let at = ["192.0.2.1:50001", "192.0.2.2:50001"];
-        let calls =
-            |to: &[&str]| Meeting::Direct(to.iter().map(|endpoint| endpoint.parse().unwrap()).collect());
         let both = seed % 2 == 0;
         let alice = world.add_peer_in(0, at[0], "alice", "lobby", calls(&at[1..]));
         world.run_for(Duration::from_secs(seed % 7));
         let bob = world.add_peer_in(0, at[1], "bob", "lobby", calls(if both { &at[..1] } else { &[] }));
-        assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
-        world.act(alice, |peer, now| peer.say("1", now));
-        world.act(bob, |peer, now| peer.say("2", now));
-        let both =
-            world.run_until(MINUTE, |w| w.hosts[alice].lines.len() == 1 && w.hosts[bob].lines.len() == 1);
-        assert!(both, "seed {seed}");
+        assert!(become_ready(&mut world, &[alice, bob]), "seed {seed}");
+        assert!(is_talking(&mut world, alice, bob), "seed {seed}");
         assert_eq!((company(&world, alice), company(&world, bob)), (1, 1), "seed {seed}");
     }
 }
@@ -188,23 +165,17 @@ fn peers_that_call_each_other_meet_without_a_tracker() {
 fn a_call_into_another_room_or_to_oneself_is_not_answered() {
     let mut world = World::new(1, Weather::FAIR);
     let [a, b] = ["192.0.2.1:50001", "192.0.2.2:50001"];
-    let calls =
-        |to: [&str; 2]| Meeting::Direct(to.iter().map(|endpoint| endpoint.parse().unwrap()).collect());
-    let alice = world.add_peer_in(0, a, "alice", "physics", calls([a, b]));
-    let bob = world.add_peer_in(0, b, "bob", "chemistry", calls([a, b]));
+    let alice = world.add_peer_in(0, a, "alice", "physics", calls(&[a, b]));
+    let bob = world.add_peer_in(0, b, "bob", "chemistry", calls(&[a, b]));
     world.run_for(MINUTE);
     assert_eq!((company(&world, alice), company(&world, bob)), (0, 0));
-    let told = |event: &Event| matches!(event, Event::NobodyAnswers(_));
-    assert_eq!(world.hosts[alice].events.iter().filter(|(_, event)| told(event)).count(), 2);
+    let calls_in_vain = |event: &&Event| matches!(event, Event::NobodyAnswers(_));
+    assert_eq!(world.hosts[alice].told().filter(calls_in_vain).count(), 2);
 }
 
 #[test]
 fn a_line_to_one_peer_is_heard_by_no_other() {
-    let mut world = World::new(1, Weather::FAIR);
-    world.add_tracker(3, true);
-    let peers: Vec<usize> =
-        (0..3).map(|n| world.add_peer(0, &format!("192.0.2.{n}:50001"), &format!("p{}", n.max(1)))).collect();
-    assert!(world.run_until(MINUTE, |w| peers.iter().all(|host| company(w, *host) == 2)));
+    let (mut world, peers) = room(1, Weather::FAIR, 3, ["p1", "p1", "p2"]);
     let found = world.peer(peers[0]).find("p1");
     assert_eq!(found.len(), 1, "{found:?}");
     world.act(peers[0], |peer, now| peer.say_to(found[0], "7", now));
@@ -213,19 +184,15 @@ fn a_line_to_one_peer_is_heard_by_no_other() {
     assert_eq!(heard.collect::<Vec<_>>(), [0, 1, 0]);
     // Two of one name are told apart by their ids.
     assert_eq!(world.peer(peers[2]).find("p1").len(), 2);
-    let id = world.peer(peers[2]).links().next().unwrap().who.id;
+    let id = world.link(peers[2]).who.id;
     assert_eq!(world.peer(peers[2]).find(&id.to_string()), [id]);
 }
 
 #[test]
 fn joins_and_leaves_are_told() {
-    let mut world = World::new(1, Weather::FAIR);
-    world.add_tracker(3, true);
-    let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
-    let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-    assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)));
+    let (mut world, [alice, bob]) = room(1, Weather::FAIR, 3, ["alice", "bob"]);
     world.act(bob, |peer, now| peer.leave(now));
-    let left = |w: &World| w.hosts[alice].events.iter().any(|(_, e)| matches!(e, Event::Left(_)));
+    let left = |w: &World| w.hosts[alice].told().any(|event| matches!(event, Event::Left(_)));
     assert!(world.run_until(MINUTE, left));
     world.run_for(Duration::from_secs(5));
     assert_eq!(world.hosts[alice].outcome, None, "others may still come");

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
+use p2p_chat::io::harm::Dice;
 use p2p_chat::protocol::event::Event;
+use p2p_chat::protocol::wire::field::Id;
 use p2p_chat::protocol::wire::message::read_datagram;
 
-use crate::meeting::is_ready;
-use crate::network::{Weather, World};
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::meeting::become_ready;
+use crate::network::{MINUTE, Weather, World};
+use crate::rooms::room;
 
 /// Two peers that have met, in fair weather until then.
 pub fn couple(seed: u64, weather: Weather) -> (World, usize, usize) {
-    let mut world = World::new(seed, Weather { loss: 0, ..weather });
+    let mut world = World::new(seed, weather.losing(0));
     world.add_tracker(2, false);
-    let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
-    let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-    assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)), "seed {seed}");
+    let alice = world.add_public(1, "alice");
+    let bob = world.add_public(2, "bob");
+    assert!(become_ready(&mut world, &[alice, bob]), "seed {seed}");
     world.weather = weather;
     (world, alice, bob)
 }
@@ -25,11 +26,13 @@ fn lines(world: &World, host: usize) -> Vec<&str> {
     world.hosts[host].lines.iter().map(|(_, line)| line.as_str()).collect()
 }
 
+/// The ids of two that have met: each knows the other's.
+fn ids(world: &World, alice: usize, bob: usize) -> [Id; 2] {
+    [bob, alice].map(|host| world.link(host).who.id)
+}
+
 fn is_told(world: &World, host: usize) -> bool {
-    world.hosts[host]
-        .events
-        .iter()
-        .any(|(_, event)| matches!(event, Event::Gone(..) | Event::Unacknowledged(..)))
+    world.hosts[host].told().any(|event| matches!(event, Event::Gone(..) | Event::Unacknowledged(..)))
 }
 
 /// Says all lines, each as soon as there is room, then ends; goes on until both are over.
@@ -41,7 +44,7 @@ fn converse(world: &mut World, sides: [(usize, &[String]); 2]) {
         for (side, (host, lines)) in sides.iter().enumerate() {
             while world.hosts[*host].outcome.is_none() && !ended[side] && !world.peer(*host).is_full() {
                 if let Some(line) = lines.get(next[side]) {
-                    world.act(*host, |peer, now| peer.say(line, now));
+                    world.say(*host, line);
                     next[side] += 1;
                 } else {
                     world.act(*host, |peer, now| peer.end(now));
@@ -60,7 +63,7 @@ fn numbered(name: &str, count: usize) -> Vec<String> {
 #[test]
 fn every_line_arrives_once_and_in_order_whatever_the_network_does() {
     for seed in 0..2000 {
-        let mut dice = p2p_chat::io::harm::Dice(seed ^ 0x5eed);
+        let mut dice = Dice(seed ^ 0x5eed);
         let weather = Weather {
             loss: (dice.roll() % 51) as u8,
             duplicate: (dice.roll() % 30) as u8,
@@ -107,7 +110,7 @@ fn assert_same(heard: &[&str], said: &[String], what: &str) {
 #[test]
 fn a_burst_of_5000_lines_and_a_line_of_64_kib_arrive() {
     for (seed, loss) in [(1, 0), (2, 5), (3, 30)] {
-        let weather = Weather { loss, jitter: Duration::from_millis(10), ..Weather::FAIR };
+        let weather = Weather::FAIR.losing(loss).jittering(Duration::from_millis(10));
         let (mut world, alice, bob) = couple(seed, weather);
         let mut from_alice = numbered("alice", 5000);
         from_alice.insert(2500, "ä".repeat(32 * 1024));
@@ -124,24 +127,19 @@ fn a_burst_of_5000_lines_and_a_line_of_64_kib_arrive() {
 #[test]
 fn without_loss_nothing_is_sent_again_and_with_loss_little_more_than_was_lost() {
     for delay in [0, 1, 20, 400] {
-        let weather = Weather { delay: Duration::from_millis(delay), ..Weather::FAIR };
+        let weather = Weather::FAIR.delaying(Duration::from_millis(delay));
         let (mut world, alice, bob) = couple(7, weather);
         let from_alice = numbered("alice", 3000);
-        for line in &from_alice {
-            while world.peer(alice).is_full() {
-                world.run_for(Duration::from_millis(1));
-            }
-            world.act(alice, |peer, now| peer.say(line, now));
-        }
+        from_alice.iter().for_each(|line| world.say_in_time(alice, line));
         assert!(world.run_until(MINUTE, |w| w.hosts[bob].lines.len() == 3000), "delay {delay}");
         assert_eq!(world.hosts[alice].repeats, 0, "delay {delay}");
     }
     for seed in 0..20 {
-        let (mut world, alice, bob) = couple(seed, Weather { loss: 10, ..Weather::FAIR });
+        let (mut world, alice, bob) = couple(seed, Weather::FAIR.losing(10));
         let lost_before = world.lost;
         for line in numbered("alice", 2000) {
             // One line to a datagram, so that messages and datagrams can be compared.
-            world.act(alice, |peer, now| peer.say(&line, now));
+            world.say(alice, &line);
             world.run_for(Duration::from_millis(30));
         }
         assert!(world.run_until(MINUTE, |w| w.hosts[bob].lines.len() == 2000), "seed {seed}");
@@ -153,7 +151,7 @@ fn without_loss_nothing_is_sent_again_and_with_loss_little_more_than_was_lost() 
 
 /// How long the last of 300 lines waits for its acknowledgement, where both sides lose 30 %.
 fn last_of_300(seed: u64, pace: Duration) -> Duration {
-    let (mut world, alice, _) = couple(seed, Weather { loss: 30, ..Weather::FAIR });
+    let (mut world, alice, _) = couple(seed, Weather::FAIR.losing(30));
     for line in numbered("alice", 300) {
         world.run_for(pace);
         world.act(alice, |peer, now| peer.say(&line, now));
@@ -195,13 +193,10 @@ fn a_path_that_becomes_slow_is_learnt_and_its_lines_are_no_longer_sent_twice() {
 #[test]
 fn a_full_window_never_exceeds_its_bounds() {
     for (seed, line) in [(1, "x".repeat(1000)), (2, "x".to_owned()), (3, "x".repeat(300))] {
-        let weather = Weather { loss: 3, delay: Duration::from_millis(100), ..Weather::FAIR };
+        let weather = Weather::FAIR.losing(3).delaying(Duration::from_millis(100));
         let (mut world, alice, bob) = couple(seed, weather);
         for _ in 0..20_000 {
-            while world.peer(alice).is_full() {
-                world.run_for(Duration::from_millis(1));
-            }
-            world.act(alice, |peer, now| peer.say(&line, now));
+            world.say_in_time(alice, &line);
             let flying = world.flying_to(bob);
             let messages: usize = flying.iter().map(|datagram| read_datagram(datagram).len()).sum();
             assert!(flying.len() <= 64 && messages <= 1024, "{} {messages}", flying.len());
@@ -222,17 +217,13 @@ fn an_idle_link_sends_one_ping_and_one_pong_in_five_seconds() {
 
 #[test]
 fn a_peer_that_is_killed_is_gone_after_20_seconds_and_its_successor_is_new() {
-    let mut world = World::new(1, Weather::FAIR);
-    world.add_tracker(2, true);
-    let alice = world.add_peer(0, "192.0.2.1:50001", "alice");
-    let bob = world.add_peer(0, "192.0.2.2:50001", "bob");
-    assert!(world.run_until(MINUTE, |w| is_ready(w, alice) && is_ready(w, bob)));
-    world.act(bob, |peer, now| peer.say("half of a story", now));
+    let (mut world, [alice, bob]) = room(1, Weather::FAIR, 2, ["alice", "bob"]);
+    world.say(bob, "half of a story");
     world.run_for(Duration::from_secs(1));
     world.kill(bob);
     let killed = world.elapsed();
-    world.act(alice, |peer, now| peer.say("are you there?", now));
-    let bob_again = world.add_peer(0, "192.0.2.2:50001", "bob");
+    world.say(alice, "are you there?");
+    let bob_again = world.add_public(2, "bob");
     assert!(world.run_until(MINUTE, |w| w.hosts[alice].outcome.is_some()));
     assert!((19..=22).contains(&(world.elapsed() - killed).as_secs()));
     assert_eq!(world.hosts[alice].outcome, Some(false));
@@ -242,8 +233,8 @@ fn a_peer_that_is_killed_is_gone_after_20_seconds_and_its_successor_is_new() {
 #[test]
 fn quit_is_told_to_the_other_and_ends_a_pair() {
     for seed in 0..200 {
-        let (mut world, alice, bob) = couple(seed, Weather { loss: 30, ..Weather::FAIR });
-        world.act(alice, |peer, now| peer.say("goodbye", now));
+        let (mut world, alice, bob) = couple(seed, Weather::FAIR.losing(30));
+        world.say(alice, "goodbye");
         world.act(alice, |peer, now| peer.leave(now));
         world.run_until(MINUTE, |w| w.hosts[alice].outcome.is_some() && w.hosts[bob].outcome.is_some());
         assert!(world.hosts[alice].outcome.is_some(), "seed {seed}");
@@ -257,10 +248,9 @@ fn quit_is_told_to_the_other_and_ends_a_pair() {
 #[test]
 fn a_stranger_can_say_acknowledge_and_end_nothing() {
     let (mut world, alice, bob) = couple(1, Weather::FAIR);
-    let alices_id = world.peer(bob).links().next().unwrap().who.id;
-    let bobs_id = world.peer(alice).links().next().unwrap().who.id;
+    let [alices_id, bobs_id] = ids(&world, alice, bob);
     let bobs_endpoint = world.hosts[bob].endpoint;
-    world.act(alice, |peer, now| peer.say("one", now));
+    world.say(alice, "one");
     let wrong = "00000000000000aa";
     let forged = [
         format!("SAY {wrong} {bobs_id} 1 wrong to"),
@@ -277,17 +267,14 @@ fn a_stranger_can_say_acknowledge_and_end_nothing() {
     ];
     for line in forged {
         for source in [bobs_endpoint, "203.0.113.66:6666".parse().unwrap()] {
-            let datagram = format!("{line}\n");
-            world.act(alice, |peer, now| {
-                peer.handle_datagram(source, datagram.as_bytes(), now);
-            });
+            world.deliver(source, alice, format!("{line}\n").as_bytes());
         }
     }
     world.run_for(Duration::from_secs(30));
     assert_eq!(lines(&world, bob), ["one"]);
     assert!(lines(&world, alice).is_empty(), "{:?}", lines(&world, alice));
     assert!(world.hosts[alice].outcome.is_none() && world.hosts[bob].outcome.is_none());
-    world.act(bob, |peer, now| peer.say("two", now));
+    world.say(bob, "two");
     world.run_for(Duration::from_secs(1));
     assert_eq!(lines(&world, alice), ["two"]);
 }
@@ -295,17 +282,14 @@ fn a_stranger_can_say_acknowledge_and_end_nothing() {
 #[test]
 fn parts_without_end_close_the_link() {
     let (mut world, alice, bob) = couple(1, Weather::FAIR);
-    let alices_id = world.peer(bob).links().next().unwrap().who.id;
-    let bobs_id = world.peer(alice).links().next().unwrap().who.id;
+    let [alices_id, bobs_id] = ids(&world, alice, bob);
     let bobs_endpoint = world.hosts[bob].endpoint;
     for sequence in 1..100 {
         if world.hosts[alice].outcome.is_some() {
             break;
         }
         let part = format!("PART {alices_id} {bobs_id} {sequence} {}\n", "x".repeat(1000));
-        world.act(alice, |peer, now| {
-            peer.handle_datagram(bobs_endpoint, part.as_bytes(), now);
-        });
+        world.deliver(bobs_endpoint, alice, part.as_bytes());
     }
     assert_eq!(world.hosts[alice].outcome, Some(false));
     assert!(world.hosts[alice].lines.is_empty());
@@ -314,9 +298,8 @@ fn parts_without_end_close_the_link() {
 #[test]
 fn a_peer_that_talks_nonsense_with_the_right_ids_makes_nobody_panic() {
     for seed in 0..300 {
-        let (mut world, alice, bob) = couple(seed, Weather { loss: 10, ..Weather::FAIR });
-        let us = world.peer(bob).links().next().unwrap().who.id;
-        let them = world.peer(alice).links().next().unwrap().who.id;
+        let (mut world, alice, bob) = couple(seed, Weather::FAIR.losing(10));
+        let [us, them] = ids(&world, alice, bob);
         for _ in 0..200 {
             let number = |world: &mut World| match world.dice.roll() % 4 {
                 0 => world.dice.roll() % 4,
