@@ -4,7 +4,7 @@
 //! UDP, UDP to stdout, two threads, nothing else, or, for the tracker, a loop that receives and
 //! sends. The bare program is this one, started with `--bare`.
 
-#![allow(unreachable_pub, dead_code, reason = "a benchmark is no library")]
+#![allow(unreachable_pub, reason = "a benchmark is no library")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 #[path = "../programs/harness.rs"]
@@ -12,9 +12,11 @@ mod harness;
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use harness::{Program, couple_of, of, once_ready, peer, tracker};
 
 const LINE: &str = "forty bytes of text, which is one line.";
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
@@ -34,16 +36,23 @@ fn main() {
         ("tracker", registrations),
         ("rooms", rooms),
     ];
+    let works_everywhere = ["lines", "loss", "rooms"];
     for (name, figure) in figures {
-        if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
+        if !arguments.is_empty() && !arguments.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        if cfg!(target_os = "linux") || works_everywhere.contains(&name) {
             figure();
+        } else {
+            println!("{name}: skipped, it needs Linux for /proc and taskset");
         }
     }
 }
 
-/// The bare programs: `--bare-tracker PORT`, `--bare-peer OWN OTHER`, `--bare-answering-peer OWN OTHER`.
+/// The bare programs: `--bare-tracker OWN`, `--bare-peer OWN OTHER`, `--bare-answering-peer OWN OTHER`.
 fn bare(mode: &str, addresses: &[String]) {
     let socket = UdpSocket::bind(&addresses[0]).unwrap();
+    println!("bound");
     let mut buffer = [0; 1201];
     if mode == "--bare-tracker" {
         loop {
@@ -77,22 +86,24 @@ fn bare(mode: &str, addresses: &[String]) {
     thread::sleep(Duration::from_secs(3600));
 }
 
-/// A program with its pipes, killed in the end.
+fn start(command: &mut Command) -> Program {
+    Program::start_between(command, Stdio::piped(), Stdio::piped())
+}
+
+/// A program with nobody between us and its stdout.
 struct Piped {
-    child: Child,
+    program: Program,
     output: BufReader<ChildStdout>,
 }
 
 impl Piped {
     fn start(command: &mut Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let output = BufReader::with_capacity(1 << 16, child.stdout.take().unwrap());
-        Self { child, output }
+        Self::new(start(command))
     }
 
-    fn say(&mut self, line: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    fn new(mut program: Program) -> Self {
+        let output = BufReader::with_capacity(1 << 16, program.take_stdout());
+        Self { program, output }
     }
 
     fn line(&mut self) -> String {
@@ -103,7 +114,7 @@ impl Piped {
 
     /// Writes so many lines, in a thread of its own, and ends its input.
     fn say_many(&mut self, count: usize) -> thread::JoinHandle<()> {
-        let mut stdin = BufWriter::with_capacity(1 << 16, self.child.stdin.take().unwrap());
+        let mut stdin = BufWriter::with_capacity(1 << 16, self.program.take_stdin());
         thread::spawn(move || (0..count).for_each(|_| writeln!(stdin, "{LINE}").unwrap()))
     }
 
@@ -113,18 +124,6 @@ impl Piped {
             line.clear();
             assert!(self.output.read_until(b'\n', &mut line).unwrap() > 0, "lines are missing");
         }
-    }
-
-    fn status(&self, field: &str) -> String {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        status.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim().to_owned()
-    }
-}
-
-impl Drop for Piped {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
     }
 }
 
@@ -141,64 +140,53 @@ fn pinned(core: Option<u32>, program: &str) -> Command {
 
 /// Two peers that have met.
 fn couple(core: Option<u32>, flags: &[&str]) -> [Piped; 2] {
-    let (_tracker, address) = harness::tracker(&[]);
-    let start = |name| {
-        let address = address.to_string();
-        Piped::start(
-            pinned(core, PEER)
-                .args(["--tracker", &address, "--bind", "127.0.0.1:0", "--name", name])
-                .args(flags),
-        )
-    };
-    let mut peers = [start("a"), start("b")];
-    // A pipe's first line waits until somebody is there.
-    for index in [0, 1] {
-        peers[index].say("ready");
-        peers[1 - index].line();
-    }
-    peers
+    let (a, b) = couple_of(|tracker, name| {
+        start(of(tracker, &mut pinned(core, PEER)).args(["--name", name]).args(flags))
+    });
+    [a, b].map(Piped::new)
 }
 
 fn bare_couple(core: Option<u32>, mode: &str) -> [Piped; 2] {
-    let free = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let [a, b] = [free(), free()];
-    let this = std::env::current_exe().unwrap();
-    let start =
-        |own: &str, other: &str| Piped::start(pinned(core, this.to_str().unwrap()).args([mode, own, other]));
-    let peers = [start(&a, &b), start(&b, &a)];
-    thread::sleep(Duration::from_millis(300)); // until both are bound: they tell nobody
-    peers
+    let [a, b] = [free_address(), free_address()];
+    [[&a, &b], [&b, &a]].map(|[own, other]| {
+        let mut peer = Piped::start(bare_command(core).args([mode, own, other]));
+        assert_eq!(peer.line(), "bound\n");
+        peer
+    })
+}
+
+fn bare_command(core: Option<u32>) -> Command {
+    pinned(core, std::env::current_exe().unwrap().to_str().unwrap())
+}
+
+fn free_address() -> String {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+fn median<T: PartialOrd + Copy>(values: impl IntoIterator<Item = T>) -> T {
+    let mut values: Vec<T> = values.into_iter().collect();
+    values.sort_unstable_by(|one, other| one.partial_cmp(other).expect("all are numbers"));
+    values[values.len() / 2]
 }
 
 fn round_trip() {
     let measure = |mut peers: [Piped; 2]| {
-        let mut times: Vec<Duration> = (0..5000)
-            .map(|_| {
-                let start = Instant::now();
-                for index in [0, 1] {
-                    peers[index].say(LINE);
-                    peers[1 - index].line();
-                }
-                start.elapsed()
-            })
-            .collect();
-        times.sort_unstable();
-        times[times.len() / 2]
+        median((0..5000).map(|_| {
+            let start = Instant::now();
+            for index in [0, 1] {
+                peers[index].program.say(LINE);
+                peers[1 - index].line();
+            }
+            start.elapsed()
+        }))
     };
-    let this = std::process::id().to_string();
-    let everything = ["0-1", "0"];
-    for (index, what) in ["on two cores", "on one core"].iter().enumerate() {
-        let core = (index == 1).then_some(0);
-        let pinned =
-            Command::new("taskset").args(["-pc", everything[index], &this]).stdout(Stdio::null()).status();
-        if !pinned.is_ok_and(|status| status.success()) {
+    for (what, ours_too, core) in [("on two cores", "0-1", None), ("on one core", "0", Some(0))] {
+        if !pin_ourselves(ours_too) {
             return println!("line round trip: skipped, taskset is missing");
         }
-        let [ours, answering, plain] = [
-            measure(couple(core, &[])),
-            measure(bare_couple(core, "--bare-answering-peer")),
-            measure(bare_couple(core, "--bare-peer")),
-        ];
+        let ours = measure(couple(core, &[]));
+        let answering = measure(bare_couple(core, "--bare-answering-peer"));
+        let plain = measure(bare_couple(core, "--bare-peer"));
         let ratio = |other: Duration| ours.as_secs_f64() / other.as_secs_f64();
         println!(
             "line round trip {what}: {ours:?}; {:.2} times the answering bare program's ({answering:?}), {:.2} times the bare one's ({plain:?})",
@@ -206,7 +194,13 @@ fn round_trip() {
             ratio(plain)
         );
     }
-    _ = Command::new("taskset").args(["-pc", everything[0], &this]).stdout(Stdio::null()).status();
+    pin_ourselves("0-1");
+}
+
+fn pin_ourselves(cores: &str) -> bool {
+    let this = std::process::id().to_string();
+    let status = Command::new("taskset").args(["-pc", cores, &this]).stdout(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 fn rate(count: usize, time: Duration) -> f64 {
@@ -241,12 +235,10 @@ fn lines() {
     let [mut a, mut b] = couple(None, &[]);
     let start = Instant::now();
     let writers = [a.say_many(count), b.say_many(count)];
-    let reader = thread::spawn(move || {
-        a.read_many(count);
-        a // it must live until the other one has read all, too
+    thread::scope(|scope| {
+        scope.spawn(|| a.read_many(count));
+        b.read_many(count);
     });
-    b.read_many(count);
-    let _a = reader.join().unwrap();
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     println!("lines both ways: {:.0}/s each way", rate(count, start.elapsed()));
 }
@@ -264,9 +256,9 @@ fn memory() {
     b.read_many(count);
     writer.join().unwrap();
     println!(
-        "peak resident memory while 50 MB pass: sender {}, receiver {}",
-        a.status("VmHWM:"),
-        b.status("VmHWM:")
+        "peak resident memory while 50 MB pass: sender {} kB, receiver {} kB",
+        a.program.kilobytes("VmHWM"),
+        b.program.kilobytes("VmHWM")
     );
 }
 
@@ -284,15 +276,15 @@ fn cpu_time(process: u32) -> f64 {
 fn idle() {
     let peers = couple(None, &[]);
     thread::sleep(Duration::from_secs(3));
-    let before = peers.each_ref().map(|peer| cpu_time(peer.child.id()));
+    let before = peers.each_ref().map(|peer| cpu_time(peer.program.process()));
     thread::sleep(Duration::from_secs(60));
-    let after = peers.each_ref().map(|peer| cpu_time(peer.child.id()));
+    let after = peers.each_ref().map(|peer| cpu_time(peer.program.process()));
     println!("CPU time of an idle minute: {:.1} ms and {:.1} ms", after[0] - before[0], after[1] - before[1]);
 }
 
 /// A tracker or the bare loop, on core 0, and somebody who registers with it.
 struct Registrar {
-    server: Piped,
+    server: Program,
     address: SocketAddr,
     socket: UdpSocket,
     cookie: String,
@@ -300,29 +292,22 @@ struct Registrar {
 
 impl Registrar {
     fn new(is_bare: bool) -> Self {
-        let this = std::env::current_exe().unwrap();
-        let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut server =
-            if is_bare { pinned(Some(0), this.to_str().unwrap()) } else { pinned(Some(0), TRACKER) };
-        let address = free.to_string();
+        let address = free_address();
+        let mut command = if is_bare { bare_command(Some(0)) } else { pinned(Some(0), TRACKER) };
         match is_bare {
-            true => server.args(["--bare-tracker", &address]),
-            false => server.args(["--listen", &address, "--forever"]),
+            true => command.args(["--bare-tracker", &address]),
+            false => command.args(["--listen", &address, "--forever"]),
         };
-        let mut server = server.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map(Some).unwrap();
-        thread::sleep(Duration::from_millis(300)); // until it is bound
+        let server = Program::start_between(&mut command, Stdio::null(), Stdio::null());
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let mut registrar = Self {
-            server: Piped { child: server.take().unwrap(), output: BufReader::new(empty_output()) },
-            address: free,
-            socket,
-            cookie: "-".to_owned(),
-        };
-        registrar.register(0);
-        if let Some(cookie) =
-            registrar.answer().and_then(|answer| answer.strip_prefix("COOKIE ").map(str::to_owned))
-        {
+        let address = address.parse().unwrap();
+        let mut registrar = Self { server, address, socket, cookie: "-".to_owned() };
+        let answer = (0..50).find_map(|_| {
+            registrar.register(0);
+            registrar.answer() // none before it is bound
+        });
+        if let Some(cookie) = answer.expect("it is up").strip_prefix("COOKIE ") {
             registrar.cookie = cookie.trim().to_owned();
         }
         registrar
@@ -357,15 +342,8 @@ impl Registrar {
     }
 
     fn resident(&self) -> f64 {
-        self.server.status("VmRSS:").trim_end_matches(" kB").trim().parse::<f64>().unwrap() * 1024.0
+        self.server.kilobytes("VmRSS") as f64 * 1024.0
     }
-}
-
-fn empty_output() -> ChildStdout {
-    let mut child = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
-    let output = child.stdout.take().unwrap();
-    child.wait().unwrap();
-    output
 }
 
 fn registrations() {
@@ -401,29 +379,13 @@ fn registrations() {
                 _ = flooder.send_to(b"junk junk junk junk junk junk junk junk\n", address);
             }
         });
-        let start = |name| {
-            let address = tracker.address.to_string();
-            Command::new(PEER)
-                .args(["--tracker", &address, "--bind", "127.0.0.1:0", "--name", name, "--room", "couple"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .stdin(Stdio::piped())
-                .spawn()
-                .unwrap()
-        };
         let begin = Instant::now();
-        let mut peers = [start("a"), start("b")];
-        for peer in &mut peers {
-            let mut news = BufReader::new(peer.stderr.take().unwrap()).lines();
-            assert!(news.any(|line| line.unwrap() == "ready to exchange messages"));
-        }
+        let flags = |name| ["--name", name, "--room", "couple"];
+        let peers = once_ready(["a", "b"].map(|name| peer(tracker.address, &flags(name))));
         let time = begin.elapsed();
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         thread.join().unwrap();
-        for peer in &mut peers {
-            _ = peer.kill();
-            _ = peer.wait();
-        }
+        drop(peers);
         time
     };
     println!(
@@ -434,48 +396,30 @@ fn registrations() {
 }
 
 fn rooms() {
-    let (_tracker, address) = harness::tracker(&["--forever", "--peers", "8"]);
-    let address = address.to_string();
+    let (_tracker, address) = tracker(&["--forever", "--peers", "8"]);
     let begin = Instant::now();
     let mut peers: Vec<Piped> = (0..8)
         .map(|number| {
             let name = format!("p{number}");
-            Piped::start(Command::new(PEER).args([
-                "--tracker",
-                &address,
-                "--bind",
-                "127.0.0.1:0",
-                "--name",
-                &name,
-            ]))
+            Piped::start(of(address, &mut Command::new(PEER)).args(["--name", &name]))
         })
         .collect();
-    let mut last = peers.pop().unwrap();
-    let hears = thread::spawn(move || {
-        last.line();
-        last
-    });
-    while !hears.is_finished() {
-        peers[0].say("@p7 are you there?"); // until p7 is there, this goes to all who are
+    let has_met_all = |peer: &Piped| {
+        let has_met = |line: &&String| line.contains("ready to exchange") || line.ends_with("has joined");
+        peer.program.news_so_far().iter().filter(has_met).count() == 7
+    };
+    while !peers.iter().all(has_met_all) {
         thread::sleep(Duration::from_millis(1));
     }
-    peers.push(hears.join().unwrap());
-    println!("a room of eight, from its start to a line from the first to the last: {:?}", begin.elapsed());
-    thread::sleep(Duration::from_secs(2)); // all others have met, too
+    println!("a room of eight, from its start until each has met all others: {:?}", begin.elapsed());
     let count = 200_000;
     let start = Instant::now();
-    let mut first = peers.remove(0);
-    let writer = first.say_many(count);
-    let readers: Vec<_> = peers
-        .into_iter()
-        .map(|mut peer| {
-            thread::spawn(move || {
-                peer.read_many(count);
-                peer
-            })
-        })
-        .collect();
-    let _readers: Vec<Piped> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+    let writer = peers[0].say_many(count);
+    thread::scope(|scope| {
+        for peer in &mut peers[1..] {
+            scope.spawn(|| peer.read_many(count));
+        }
+    });
     writer.join().unwrap();
     println!("lines from one to seven: {:.0}/s, each delivered seven times", rate(count, start.elapsed()));
 }

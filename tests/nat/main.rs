@@ -4,7 +4,7 @@
 //! process, mount and network namespaces of its own, all of which end with its first process:
 //! nothing is left behind, even when it is killed.
 
-#![allow(unreachable_pub, dead_code, reason = "a test is no library")]
+#![allow(unreachable_pub, reason = "a test is no library")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../programs/harness.rs"]

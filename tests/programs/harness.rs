@@ -1,8 +1,10 @@
 //! Programs that are started, read, written to, and always killed in the end.
 
+#![allow(dead_code, reason = "the programs, the laboratory and the figures share it, and each needs a part")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,20 +46,33 @@ pub fn tracker_at(listen: &str, flags: &[&str]) -> (Program, SocketAddr) {
 
 /// A peer of this tracker, on a free port of loopback.
 pub fn peer(tracker: SocketAddr, flags: &[&str]) -> Program {
-    Program::start(
-        peer_command().args(["--tracker", &tracker.to_string(), "--bind", "127.0.0.1:0"]).args(flags),
-    )
+    Program::start(of(tracker, &mut peer_command()).args(flags))
+}
+
+/// Makes a command that of a peer of this tracker, on a free port of loopback.
+pub fn of(tracker: SocketAddr, peer: &mut Command) -> &mut Command {
+    peer.args(["--tracker", &tracker.to_string(), "--bind", "127.0.0.1:0"])
 }
 
 /// Two peers that have met.
 pub fn couple(flags: &[&str]) -> (Program, Program) {
+    couple_of(|tracker, name| peer(tracker, &[&["--name", name], flags].concat()))
+}
+
+/// Two peers that have met, started in this way: as a peer of that tracker, by that name.
+pub fn couple_of(start: impl Fn(SocketAddr, &str) -> Program) -> (Program, Program) {
     let (mut tracker, address) = tracker(&[]);
-    let alice = peer(address, &[&["--name", "alice"], flags].concat());
-    let bob = peer(address, &[&["--name", "bob"], flags].concat());
-    alice.wait_for_news("ready to exchange messages");
-    bob.wait_for_news("ready to exchange messages");
+    let [alice, bob] = once_ready(["alice", "bob"].map(|name| start(address, name)));
     assert!(tracker.wait().success());
     (alice, bob)
+}
+
+/// Hands out these peers when each of them has met another one.
+pub fn once_ready<const N: usize>(peers: [Program; N]) -> [Program; N] {
+    for peer in &peers {
+        peer.wait_for_news("ready to exchange messages");
+    }
+    peers
 }
 
 /// A socket of a stranger's.
@@ -69,11 +84,24 @@ pub fn stranger() -> UdpSocket {
 
 impl Program {
     pub fn start(command: &mut Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdout = Lines::read(child.stdout.take().unwrap());
+        let mut program = Self::start_between(command, Stdio::piped(), Stdio::piped());
+        program.stdout = Lines::read(program.take_stdout());
+        program
+    }
+
+    /// Starts it between these two. A stdout that is a pipe is for the caller to take, and to read.
+    pub fn start_between(command: &mut Command, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Self {
+        let mut child = command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Lines::read(child.stderr.take().unwrap());
-        Self { stdin: child.stdin.take(), child, stdout, stderr }
+        Self { stdin: child.stdin.take(), child, stdout: Arc::default(), stderr }
+    }
+
+    pub fn take_stdin(&mut self) -> ChildStdin {
+        self.stdin.take().unwrap()
+    }
+
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
     }
 
     /// Types a line.
@@ -99,13 +127,10 @@ impl Program {
 
     /// Waits for a line on stderr that contains this.
     pub fn wait_for_news(&self, part: &str) -> String {
-        self.stderr
-            .wait_for(&[part])
-            .unwrap_or_else(|| panic!("no {part:?} on stderr:\n{}", self.everything()))
+        self.wait_for_news_of(&[part])
     }
 
     /// Waits for a line on stderr that contains one of these.
-    #[allow(dead_code, reason = "the laboratory needs it")]
     pub fn wait_for_news_of(&self, parts: &[&str]) -> String {
         self.stderr
             .wait_for(parts)
@@ -148,6 +173,13 @@ impl Program {
 
     pub fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its memory, as Linux counts it: `VmRSS`, resident now, or `VmHWM`, at its peak.
+    pub fn kilobytes(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     fn everything(&self) -> String {

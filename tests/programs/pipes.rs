@@ -2,9 +2,9 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::harness::{Program, couple, peer, peer_command, tracker};
+use crate::harness::{Program, couple, of, peer, peer_command, tracker};
 
 /// A folder of this test's own, removed in the end.
 struct Folder(PathBuf);
@@ -27,29 +27,17 @@ impl Drop for Folder {
     }
 }
 
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
-
 /// Two peers, each with a file or nothing for stdin; both must end well. What each wrote is handed out.
 fn exchange(folder: &Folder, files: [Option<&Path>; 2], flags: &[&str]) -> [Vec<u8>; 2] {
     let (_tracker, address) = tracker(&[]);
     let start = |index: usize, name: &str| {
         let stdin = files[index].map_or(Stdio::null(), |path| File::open(path).unwrap().into());
         let stdout = File::create(folder.file(&format!("out-{name}"))).unwrap();
-        let mut command: Command = peer_command();
-        command
-            .args(["--tracker", &address.to_string(), "--bind", "127.0.0.1:0", "--name", name])
-            .args(flags);
-        Running(command.stdin(stdin).stdout(stdout).stderr(Stdio::null()).spawn().unwrap())
+        let mut command = peer_command();
+        Program::start_between(of(address, &mut command).args(["--name", name]).args(flags), stdin, stdout)
     };
-    for mut running in [start(0, "alice"), start(1, "bob")] {
-        assert!(running.0.wait().unwrap().success());
+    for mut peer in [start(0, "alice"), start(1, "bob")] {
+        assert!(peer.wait().success(), "{:?}", peer.news());
     }
     ["alice", "bob"].map(|name| fs::read(folder.file(&format!("out-{name}"))).unwrap())
 }
@@ -205,10 +193,8 @@ fn memory_does_not_grow_with_the_file() {
     alice.end_input();
     bob.wait_for_news("alice has said all");
     for program in [&alice, &bob] {
-        let status = fs::read_to_string(format!("/proc/{}/status", program.process())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
-        let kilobytes: u64 = peak.trim_end_matches(" kB").trim().parse().unwrap();
-        assert!(kilobytes < 8 * 1024, "peak resident memory: {peak}");
+        let peak = program.kilobytes("VmHWM");
+        assert!(peak < 8 * 1024, "peak resident memory: {peak} kB");
     }
     bob.end_input();
     assert!(alice.wait().success() && bob.wait().success());
