@@ -5,8 +5,10 @@
 //! printer thread                  \--->  screen         it may stand still; nobody waits for it
 //! ```
 
+use std::hash::RandomState;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use p2p_chat::io::arguments::{TrackerArguments, report};
@@ -16,7 +18,7 @@ use p2p_chat::protocol::meet::tracker::Tracker;
 use p2p_chat::protocol::{Event, MAX_DATAGRAM};
 
 /// Lines that wait for a screen that stands still; what comes after them is not told.
-const MAX_WAITING: usize = 100_000;
+const MAX_WAITING: usize = 10_000;
 
 fn main() -> std::process::ExitCode {
     report(run(&TrackerArguments::parse()))
@@ -26,11 +28,10 @@ fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn std::error::Error>> {
     let terminal = std::sync::Arc::new(Terminal::default());
     let socket = arguments.open_socket(&terminal)?;
     let (tell, told) = sync_channel(MAX_WAITING);
-    let printer = std::thread::spawn(move || print(&terminal, &told));
+    let printer = thread::spawn(move || print(&terminal, &told));
     tell.send(format!("Tracker listening on {}", socket.local_addr()?))?;
 
-    let mut tracker =
-        Tracker::new(arguments.peers, arguments.forever, std::hash::RandomState::new(), Instant::now());
+    let mut tracker = Tracker::new(arguments.peers, arguments.forever, RandomState::new(), Instant::now());
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
     loop {
         match socket.receive(&mut buffer, tracker.out.wake)? {
@@ -48,9 +49,10 @@ fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// Prints what is told, as many lines at once as there are. Nobody is told where stdout is closed.
+/// Prints what is told, as many lines at once as have come. Nobody is told where stdout is closed.
 fn print(terminal: &Terminal, told: &Receiver<String>) {
     while let Ok(first) = told.recv() {
+        thread::sleep(Duration::from_millis(1)); // more may come: to be woken for each costs more than to serve it
         let lines: Vec<String> = [first].into_iter().chain(told.try_iter()).collect();
         _ = terminal.chat(&lines.join("\n"));
     }

@@ -74,10 +74,7 @@ impl Terminal {
     /// Shows the prompt where a person sits at both ends, stdin and stdout: when somebody is there for the first time,
     /// and then after each line that was typed.
     pub fn prompt(&self, is_first: bool) {
-        if self.style == Style::Plain {
-            return;
-        }
-        let mut state = self.lock();
+        let Some(mut state) = self.screen() else { return };
         if state.has_prompt != is_first {
             (state.has_prompt, state.prompt_is_shown) = (true, true);
             _ = write_whole(io::stdout(), PROMPT); // the next chat line will find out if stdout is closed
@@ -86,14 +83,12 @@ impl Terminal {
 
     /// A line was typed: the prompt before it is history.
     pub fn line_was_typed(&self) {
-        if self.style != Style::Plain {
-            self.lock().prompt_is_shown = false;
-        }
+        self.screen().into_iter().for_each(|mut state| state.prompt_is_shown = false);
     }
 
     /// Leaves the line of the prompt, so that what comes after the program has one of its own.
     pub fn leave(&self) {
-        if std::mem::take(&mut self.lock().prompt_is_shown) {
+        if self.screen().is_some_and(|mut state| std::mem::take(&mut state.prompt_is_shown)) {
             _ = write_whole(io::stdout(), "\n");
         }
     }
@@ -114,7 +109,7 @@ impl Terminal {
 
     fn write(&self, to: impl Write, text: &str, style: Style) -> io::Result<()> {
         let text = printable(text);
-        let mut state = self.lock();
+        let mut state = self.state.lock().expect("a panic ends the program");
         let mut output = String::new();
         for line in text.split('\n') {
             match style {
@@ -129,8 +124,9 @@ impl Terminal {
         write_whole(to, &output)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("a panic ends the program")
+    /// Nothing, and no time lost, where there is no screen.
+    fn screen(&self) -> Option<MutexGuard<'_, State>> {
+        (self.style != Style::Plain).then(|| self.state.lock().expect("a panic ends the program"))
     }
 }
 

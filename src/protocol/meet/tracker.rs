@@ -40,8 +40,8 @@ pub struct Tracker {
     first_complete: Option<u64>,
     /// Under what the room of each member stands.
     members: HashMap<Id, u64>,
-    /// Who has registered from there last.
-    endpoints: HashMap<SocketAddr, Id>,
+    /// Who has registered last from the endpoint with this hash.
+    endpoints: HashMap<u64, Id>,
     /// Ids that have left lately, and when to forget them.
     departed: HashMap<Id, Instant>,
     pub out: Output,
@@ -111,7 +111,8 @@ impl Tracker {
         if self.departed.get(&who.id).is_some_and(|until| *until > now) {
             return; // a late copy of what it said before it left
         }
-        if let Some(ghost) = self.endpoints.get(&who.public).copied().filter(|id| *id != who.id) {
+        let here = self.secret.hash_one(who.public);
+        if let Some(ghost) = self.endpoints.get(&here).copied().filter(|id| *id != who.id) {
             self.note_left(who.public, ghost); // only one can have this address now: that one was started again
         }
         let open = self.secret.hash_one(name);
@@ -128,10 +129,8 @@ impl Tracker {
         let room = self.rooms.get_mut(&room).expect("a member's room exists");
         let before = room.refresh(who, now);
         room.answer(who, &mut self.out);
-        if let Some(before) = before {
-            self.vacate(before, who.id);
-            self.endpoints.insert(who.public, who.id);
-        }
+        before.into_iter().for_each(|before| self.vacate(before, who.id));
+        self.endpoints.insert(here, who.id);
     }
 
     /// Takes a newcomer into the room that is open; tells under what it stands.
@@ -140,7 +139,6 @@ impl Tracker {
         room.add(who, self.out.now);
         let is_complete = room.is_complete();
         self.members.insert(who.id, open);
-        self.endpoints.insert(who.public, who.id);
         self.out.tell(Event::Registered(who.public, who.name));
         if is_complete { self.complete(open, who.id) } else { open }
     }
@@ -159,7 +157,10 @@ impl Tracker {
     /// MET and LEAVE count only from the address that is being introduced: nobody speaks for another, and a MET on
     /// its way while that changed says nothing about the new one.
     fn room_of(&self, source: SocketAddr, id: Id) -> Option<u64> {
-        self.members.get(&id).copied().filter(|_| self.endpoints.get(&source) == Some(&id))
+        self.members
+            .get(&id)
+            .copied()
+            .filter(|_| self.endpoints.get(&self.secret.hash_one(source)) == Some(&id))
     }
 
     fn note_met(&mut self, source: SocketAddr, id: Id, other: Id) {
@@ -204,8 +205,9 @@ impl Tracker {
 
     /// Nobody is at this address any more, unless somebody else has come there.
     fn vacate(&mut self, endpoint: SocketAddr, id: Id) {
-        if self.endpoints.get(&endpoint) == Some(&id) {
-            self.endpoints.remove(&endpoint);
+        let there = self.secret.hash_one(endpoint);
+        if self.endpoints.get(&there) == Some(&id) {
+            self.endpoints.remove(&there);
         }
     }
 

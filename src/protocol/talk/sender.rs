@@ -77,9 +77,8 @@ impl Sender {
         let mut rest = line;
         while rest.len() > MAX_TEXT {
             let end = (0..=MAX_TEXT).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
-            let (piece, more) = rest.split_at(end);
-            self.push(Body::Part(piece.to_owned()), now);
-            rest = more;
+            self.push(Body::Part(rest[..end].to_owned()), now);
+            rest = &rest[end..];
         }
         self.push(Body::Say(rest.to_owned()), now);
     }
