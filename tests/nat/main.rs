@@ -1,6 +1,6 @@
 //! The laboratory: the real programs behind real routers, made of network namespaces.
 //!
-//! Needs Linux, root, nft, conntrack and python3; elsewhere it says so and is skipped. It runs in
+//! Needs Linux, root, iproute2, nft, conntrack and python3; elsewhere it says so and is skipped. It runs in
 //! process, mount and network namespaces of its own, all of which end with its first process:
 //! nothing is left behind, even when it is killed.
 
@@ -15,7 +15,7 @@ use std::process::{Command, Stdio, exit};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::Program;
+use harness::{Program, once_ready};
 
 const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nat/lab");
 const TRACKER: &str = "203.0.113.1:55555";
@@ -38,13 +38,10 @@ fn twenty_runs() {
         for loss in [0, 20] {
             let times: Vec<u128> = (0..20)
                 .map(|_| {
-                    lab(&["router", "home1", "plain", "drop"]);
-                    lab(&["router", "home2", "plain", "drop"]);
+                    routers(&["home1", "home2"], "plain", "drop");
                     ["alice1", "bob1"].iter().for_each(|host| lab(&["loss", host, &loss.to_string()]));
-                    converse(["alice1", "bob1"], TRACKER)
-                        .expect("plain routers let each other in")
-                        .ready
-                        .as_millis()
+                    let meeting = converse(["alice1", "bob1"]).expect("plain routers let each other in");
+                    meeting.ready.as_millis()
                 })
                 .collect();
             let mut sorted = times.clone();
@@ -109,6 +106,11 @@ fn lab(arguments: &[&str]) {
     run(LAB, arguments);
 }
 
+/// Makes these routers what they are to be; all mappings are forgotten.
+fn routers(names: &[&str], kind: &str, input: &str) {
+    names.iter().for_each(|name| lab(&["router", name, kind, input]));
+}
+
 fn start(host: &str, program: &str, arguments: &[&str]) -> Program {
     Program::start(
         Command::new("ip").args(["netns", "exec", &format!("lab-{host}"), program]).args(arguments),
@@ -121,8 +123,19 @@ fn tracker(flags: &[&str]) -> Program {
     tracker
 }
 
-fn peer(host: &str, tracker: &str) -> Program {
-    start(host, env!("CARGO_BIN_EXE_peer"), &["--tracker", tracker, "--name", host])
+/// A peer that meets others in this way.
+fn peer(host: &str, name: &str, meeting: &[&str]) -> Program {
+    start(host, env!("CARGO_BIN_EXE_peer"), &[&["--name", name], meeting].concat())
+}
+
+/// A peer of the tracker.
+fn guest(host: &str) -> Program {
+    peer(host, host, &["--tracker", TRACKER])
+}
+
+/// Peers of the tracker that have met.
+fn couple(hosts: [&str; 2]) -> [Program; 2] {
+    once_ready(hosts.map(guest))
 }
 
 /// How two peers have met.
@@ -135,14 +148,14 @@ struct Meeting {
 }
 
 /// Two peers meet, say a hundred lines each, and part; `None` where they cannot meet and are told so.
-fn converse(hosts: [&str; 2], tracker_address: &str) -> Option<Meeting> {
+fn converse(hosts: [&str; 2]) -> Option<Meeting> {
     let mut tracker = tracker(&[]);
-    let mut first = peer(hosts[0], tracker_address);
+    let mut first = guest(hosts[0]);
     tracker.wait_for_output(&format!("({})", hosts[0]));
-    let mut second = peer(hosts[1], tracker_address);
+    let mut second = guest(hosts[1]);
     tracker.wait_for_output(&format!("({})", hosts[1]));
     let registered = Instant::now();
-    if !first.is_told_of_a_path() {
+    if first.wait_for_news_of(&["ready to exchange messages", "likely:"]).contains("likely:") {
         second.wait_for_news("likely:");
         assert_eq!((first.wait().code(), second.wait().code()), (Some(1), Some(1)));
         return None;
@@ -176,13 +189,6 @@ fn talk(first: &mut Program, second: &mut Program, names: [&str; 2]) -> String {
     path
 }
 
-impl Program {
-    fn is_told_of_a_path(&self) -> bool {
-        let line = self.wait_for_news_of(&["ready to exchange messages", "likely:"]);
-        line.contains("ready")
-    }
-}
-
 fn matrix() {
     println!(
         "\n{:<18} {:<18} {:<6} {:<8} {:<7} {:>8} {:>9}  path",
@@ -194,35 +200,26 @@ fn matrix() {
             for other in &kinds[index..] {
                 let is_possible =
                     *one == "cone" || *other == "cone" || (*one == "plain" && *other == "plain");
-                lab(&["router", "home1", one, input]);
-                lab(&["router", "home2", other, input]);
-                report([one, other], input, is_possible, ["alice1", "bob1"], TRACKER);
+                routers(&["home1"], one, input);
+                routers(&["home2"], other, input);
+                report([one, other], input, is_possible, ["alice1", "bob1"]);
             }
-            lab(&["router", "home1", one, input]);
-            report([one, "public"], input, true, ["alice1", "pub1"], TRACKER);
+            routers(&["home1"], one, input);
+            report([one, "public"], input, true, ["alice1", "pub1"]);
         }
-        lab(&["router", "home1", "plain", input]);
-        report(["home", "the same home"], input, true, ["alice1", "alice2"], TRACKER);
-        for router in ["home2", "home3", "home4", "carrier"] {
-            lab(&["router", router, "plain", input]);
-        }
-        report(["home and carrier", "home"], input, true, ["carol", "bob1"], TRACKER);
+        routers(&["home1"], "plain", input);
+        report(["home", "the same home"], input, true, ["alice1", "alice2"]);
+        routers(&["home2", "home3", "home4", "carrier"], "plain", input);
+        report(["home and carrier", "home"], input, true, ["carol", "bob1"]);
     }
-    lab(&["router", "home1", "plain", "reject"]);
-    lab(&["router", "home2", "plain", "reject"]);
-    report(["plain", "plain"], "reject", true, ["alice1", "bob1"], TRACKER);
-    report(["home and carrier", "the same carrier"], "drop", false, ["carol", "dave"], TRACKER);
-    report(["public", "public"], "-", true, ["pub1", "pub2"], TRACKER);
+    routers(&["home1", "home2"], "plain", "reject");
+    report(["plain", "plain"], "reject", true, ["alice1", "bob1"]);
+    report(["home and carrier", "the same carrier"], "drop", false, ["carol", "dave"]);
+    report(["public", "public"], "-", true, ["pub1", "pub2"]);
 }
 
-fn report(
-    sides: [&str; 2],
-    input: &str,
-    is_possible: bool,
-    hosts: [&str; 2],
-    tracker: &str,
-) -> Option<Meeting> {
-    let meeting = converse(hosts, tracker);
+fn report(sides: [&str; 2], input: &str, is_possible: bool, hosts: [&str; 2]) -> Option<Meeting> {
+    let meeting = converse(hosts);
     let [one, other] = sides;
     let theory = if is_possible { "meet" } else { "cannot" };
     let (met, ms, attempts, path) = match &meeting {
@@ -237,20 +234,16 @@ fn report(
 }
 
 fn special_cases() {
-    for router in ["home1", "home2"] {
-        lab(&["router", router, "plain", "open"]);
-    }
+    routers(&["home1", "home2"], "plain", "open");
     // Alice's first pings are held back, bob's arrive unasked: her router moves her port, for good.
     lab(&["hold", "home1", "203.0.113.22", "220"]);
-    let clash = report(["plain, held back", "plain"], "open", true, ["alice1", "bob1"], TRACKER).unwrap();
+    let clash = report(["plain, held back", "plain"], "open", true, ["alice1", "bob1"]).unwrap();
     assert!(clash.attempts > 1, "there was no port clash to cure");
 
     for loss in ["20", "40"] {
-        for (router, host) in [("home1", "alice1"), ("home2", "bob1")] {
-            lab(&["router", router, "plain", "drop"]);
-            lab(&["loss", host, loss]);
-        }
-        report([&format!("plain, {loss} % loss"), "plain"], "drop", true, ["alice1", "bob1"], TRACKER);
+        routers(&["home1", "home2"], "plain", "drop");
+        ["alice1", "bob1"].iter().for_each(|host| lab(&["loss", host, loss]));
+        report([&format!("plain, {loss} % loss"), "plain"], "drop", true, ["alice1", "bob1"]);
     }
     ["alice1", "bob1"].iter().for_each(|host| lab(&["loss", host, "0"]));
 
@@ -269,7 +262,7 @@ fn special_cases() {
 }
 
 fn lan_peer(host: &str, name: &str) -> Program {
-    start(host, env!("CARGO_BIN_EXE_peer"), &["--lan", "--name", name])
+    peer(host, name, &["--lan"])
 }
 
 fn a_lan_without_a_tracker(hosts: [&str; 3]) {
@@ -310,14 +303,10 @@ fn eleven_on_one_machine() {
 }
 
 fn both_call_at_once() {
-    let call = |host: &str, other: &str| {
-        start(host, env!("CARGO_BIN_EXE_peer"), &["--direct", other, "--name", host])
-    };
-    let mut first = call("pub1", "203.0.113.12:50001");
+    let first = peer("pub1", "pub1", &["--direct", "203.0.113.12:50001"]);
     first.wait_for_news("nobody answers at 203.0.113.12:50001 yet");
-    let mut second = call("pub2", "203.0.113.11:50001");
-    first.wait_for_news("ready to exchange messages");
-    second.wait_for_news("ready to exchange messages");
+    let second = peer("pub2", "pub2", &["--direct", "203.0.113.11:50001"]);
+    let [mut first, mut second] = once_ready([first, second]);
     talk(&mut first, &mut second, ["pub1", "pub2"]);
     println!("--direct, both calling each other: met and talked");
 }
@@ -325,8 +314,8 @@ fn both_call_at_once() {
 /// The one beside the tracker is seen at 127.0.0.1, which is of no use to the other.
 fn tracker_beside_a_peer() {
     let _tracker = tracker(&[]);
-    let mut beside = peer("tracker", "127.0.0.1:55555");
-    let mut outside = peer("pub1", TRACKER);
+    let mut beside = peer("tracker", "tracker", &["--tracker", "127.0.0.1:55555"]);
+    let mut outside = guest("pub1");
     outside.wait_for_news("connecting 127.0.0.1");
     outside.wait_for_news("ready to exchange messages");
     talk(&mut beside, &mut outside, ["tracker", "pub1"]);
@@ -335,10 +324,7 @@ fn tracker_beside_a_peer() {
 
 fn a_mapping_is_lost() {
     let _tracker = tracker(&[]);
-    let mut alice = peer("alice1", TRACKER);
-    let mut bob = peer("bob1", TRACKER);
-    alice.wait_for_news("ready to exchange messages");
-    bob.wait_for_news("ready to exchange messages");
+    let [mut alice, mut bob] = couple(["alice1", "bob1"]);
     lab(&["forget", "home1"]);
     lab(&["forget", "home2"]);
     talk(&mut alice, &mut bob, ["alice1", "bob1"]);
@@ -346,16 +332,11 @@ fn a_mapping_is_lost() {
 }
 
 fn two_behind_one_carrier_with_hairpin() {
-    ["home3", "home4", "carrier"].iter().for_each(|router| lab(&["router", router, "plain", "drop"]));
+    routers(&["home3", "home4", "carrier"], "plain", "drop");
     lab(&["hairpin", "carrier", "203.0.113.31", "50003:100.64.0.3", "50004:100.64.0.4"]);
     let _tracker = tracker(&[]);
-    let [mut carol, mut dave] =
-        [("carol", "0.0.0.0:50003"), ("dave", "0.0.0.0:50004")].map(|(host, bind)| {
-            let arguments = ["--tracker", TRACKER, "--name", host, "--bind", bind];
-            start(host, env!("CARGO_BIN_EXE_peer"), &arguments)
-        });
-    carol.wait_for_news("ready to exchange messages");
-    dave.wait_for_news("ready to exchange messages");
+    let at = |(host, bind)| peer(host, host, &["--tracker", TRACKER, "--bind", bind]);
+    let [mut carol, mut dave] = once_ready([("carol", "0.0.0.0:50003"), ("dave", "0.0.0.0:50004")].map(at));
     let path = talk(&mut carol, &mut dave, ["carol", "dave"]);
     assert_eq!(path, "203.0.113.31:50004");
     println!("two homes behind one carrier with hairpin: met at {path} and talked");
@@ -363,28 +344,18 @@ fn two_behind_one_carrier_with_hairpin() {
 
 /// The routers forget what was silent for eight seconds: a keepalive every five is enough.
 fn a_short_mapping_is_held_open() {
-    for router in ["home1", "home2"] {
-        lab(&["mapping", router, "8"]);
-    }
+    ["home1", "home2"].iter().for_each(|router| lab(&["mapping", router, "8"]));
     let _tracker = tracker(&[]);
-    let mut alice = peer("alice1", TRACKER);
-    let mut bob = peer("bob1", TRACKER);
-    alice.wait_for_news("ready to exchange messages");
-    bob.wait_for_news("ready to exchange messages");
+    let [mut alice, mut bob] = couple(["alice1", "bob1"]);
     thread::sleep(Duration::from_secs(18)); // the silence is what is tested
     talk(&mut alice, &mut bob, ["alice1", "bob1"]);
-    for router in ["home1", "home2"] {
-        lab(&["mapping", router, "30"]);
-    }
+    ["home1", "home2"].iter().for_each(|router| lab(&["mapping", router, "30"]));
     println!("mappings of 8 s, 18 s of silence: held open and talked");
 }
 
 fn an_address_changes(mover_speaks: bool) {
     let _tracker = tracker(&[]);
-    let mut mover = peer("pub1", TRACKER);
-    let mut other = peer("pub2", TRACKER);
-    mover.wait_for_news("ready to exchange messages");
-    other.wait_for_news("ready to exchange messages");
+    let [mut mover, mut other] = couple(["pub1", "pub2"]);
     lab(&["move", "pub1", "203.0.113.77"]);
     let moved = Instant::now();
     let (speaker, listener) = if mover_speaks { (&mut mover, &other) } else { (&mut other, &mover) };
@@ -392,20 +363,18 @@ fn an_address_changes(mover_speaks: bool) {
     listener.wait_for_output("after the move");
     println!("address changed, mover speaks: {mover_speaks}: heard after {} ms", moved.elapsed().as_millis());
     mover.say("/quit");
-    assert!(mover.wait().success() && other.wait().success());
+    let ends = [mover.wait(), other.wait()];
+    assert!(ends.iter().all(|end| end.success()), "{ends:?} {:?} {:?}", mover.news(), other.news());
     lab(&["move", "pub1", "203.0.113.11"]);
 }
 
 fn the_tracker_is_restarted() {
     let mut first = tracker(&["--forever", "--peers", "3"]);
-    let alice = peer("alice1", TRACKER);
-    let bob = peer("bob1", TRACKER);
-    alice.wait_for_news("ready to exchange messages");
-    bob.wait_for_news("ready to exchange messages");
+    let [alice, bob] = couple(["alice1", "bob1"]);
     first.kill();
     alice.wait_for_news("nobody new can join until it is back");
     let _second = tracker(&["--forever", "--peers", "3"]);
-    let carol = peer("pub1", TRACKER);
+    let carol = guest("pub1");
     for one in [&alice, &bob] {
         one.wait_for_news("pub1 has joined");
     }
