@@ -259,6 +259,7 @@ fn special_cases() {
     a_lan_without_a_tracker(["tracker"; 3]); // on one machine, with no way out of it
     eleven_on_one_machine();
     both_call_at_once();
+    a_peer_whose_address_is_gone_leaves();
 }
 
 fn lan_peer(host: &str, name: &str) -> Program {
@@ -285,6 +286,11 @@ fn a_lan_without_a_tracker(hosts: [&str; 3]) {
             peer.wait_for_output(&format!("{name}: {name} is here"));
         }
     }
+    if hosts[0] == "tracker" {
+        let news = peers[0].news_so_far();
+        let told = news.iter().filter(|line| line.contains("cannot send to 255.255.255.255:50001: "));
+        assert_eq!(told.count(), 1, "the network cannot be called, which is told once: {news:#?}");
+    }
     println!("--lan on {hosts:?}: the first two met in {} ms", met.as_millis());
 }
 
@@ -300,6 +306,17 @@ fn eleven_on_one_machine() {
         peer.wait_for_output("p10: to all ten");
     }
     println!("--lan with eleven peers on one machine: the eleventh has met all ten");
+}
+
+/// Nothing wakes a receive on a socket whose address is gone: it has to wake by itself.
+fn a_peer_whose_address_is_gone_leaves() {
+    let mut alone = peer("pub1", "alone", &["--direct", "--bind", "203.0.113.11:50001"]);
+    alone.wait_for_news("Waiting to be called at 203.0.113.11:50001");
+    lab(&["move", "pub1", "203.0.113.77"]);
+    alone.say("/quit");
+    assert!(alone.wait().success());
+    lab(&["move", "pub1", "203.0.113.11"]);
+    println!("a peer whose address is gone: leaves on /quit");
 }
 
 fn both_call_at_once() {
