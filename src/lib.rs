@@ -1,8 +1,8 @@
 //! Two small programs that teach how peers find and reach each other.
 //!
-//! `tracker` waits for two registrations and swaps the addresses; then each `peer` talks straight to the other.
-//! To be read from top to bottom: each file needs only those above it. **The core hour** is what is marked with a
-//! star; the rest is for looking up.
+//! `tracker` waits for two registrations and swaps the addresses; then each `peer` talks straight to the
+//! other. To be read from top to bottom: each file needs only those above it. **The core hour** is what is
+//! marked with a star; the rest is for looking up.
 //!
 //! | | question | in `src/` |
 //! | --- | --- | --- |
@@ -16,19 +16,19 @@
 //! | The world | datagrams, keyboard, screen | `io/`: `terminal.rs`, `harm.rs`, `socket.rs`, `keyboard.rs`, `arguments.rs`, `chat.rs` |
 //! | The programs | one loop; two threads | `bin/`: `tracker.rs` *, `peer.rs` * |
 //!
-//! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no thread, no printing.
-//! Time comes in as an argument, datagrams go in and come out as values, and so the same code runs in the programs
-//! and in a simulated network with virtual time. What faces the world, [`protocol::meet::tracker::Tracker`] and
-//! [`protocol::peer::Peer`], takes things in by
+//! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no thread, no
+//! printing. Time comes in as an argument, datagrams go in and come out as values, and so the same code runs
+//! in the programs and in a simulated network with virtual time. What faces the world,
+//! [`protocol::meet::tracker::Tracker`] and [`protocol::peer::Peer`], takes things in by
 //!
 //! ```text
 //! handle_datagram(source, datagram, now)     something arrived
 //! handle_timeout(now)                        it is time; harmless when early
 //! ```
 //!
-//! and what comes of that lies in its `out` ([`protocol::output::Output`]): datagrams to send, events to tell, and
-//! when to call `handle_timeout`. Inside, every part has a `run(&mut self, out)`: it does what has become due, and
-//! [`protocol::output::Output::is_due`] notes when to come again for what has not.
+//! and what comes of that lies in its `out` ([`protocol::output::Output`]): datagrams to send, events to
+//! tell, and when to call `handle_timeout`. Inside, every part has a `run(&mut self, out)`: it does what has
+//! become due, and [`protocol::output::Output::is_due`] notes when to come again for what has not.
 
 /// The protocol: pure machines, without sockets, clocks or threads.
 pub mod protocol {

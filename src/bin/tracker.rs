@@ -52,7 +52,7 @@ fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn std::error::Error>> {
 /// Prints what is told, as many lines at once as have come. Nobody is told where stdout is closed.
 fn print(terminal: &Terminal, told: &Receiver<String>) {
     while let Ok(first) = told.recv() {
-        thread::sleep(Duration::from_millis(1)); // more may come: to be woken for each costs more than to serve it
+        thread::sleep(Duration::from_millis(1)); // to be woken for each would cost more than to serve it
         let lines: Vec<String> = [first].into_iter().chain(told.try_iter()).collect();
         _ = terminal.chat(&lines.join("\n"));
     }

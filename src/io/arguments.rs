@@ -78,8 +78,8 @@ pub struct PeerArguments {
     #[arg(long, value_name = "ENDPOINT", num_args = 0.., conflicts_with = "tracker", value_parser = host_and_port)]
     pub direct: Option<Vec<String>>,
 
-    /// The address to send from, with a port or without [default: the first free port of 50001 to 50010, on every
-    /// address]
+    /// The address to send from, with a port or without [default: the first free port of 50001 to 50010, on
+    /// every address]
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Option<Bind>,
 

@@ -15,8 +15,9 @@ use crate::protocol::link::Link;
 use crate::protocol::peer::{Meeting, Peer};
 use crate::protocol::{Event, Id, Who};
 
-/// The receiver looks at the machine so often at least: std cannot wake it, and the keyboard may have sent what has to
-/// be sent again soon. So a lost line is repeated so much later at worst; 240 naps cost about 5 ms of CPU a minute.
+/// The receiver looks at the machine so often at least: std cannot wake it, and the keyboard may have sent
+/// what has to be sent again soon. So a lost line is repeated so much later at worst; 240 naps cost about 5
+/// ms of CPU a minute.
 const NAP: Duration = Duration::from_millis(250);
 
 /// Nothing is printed and nothing is sent while the machine is locked.
@@ -76,8 +77,8 @@ impl Chat {
 
 /// What the receiver thread does.
 impl Chat {
-    /// Takes in what has arrived, if anything, and does what is due by now. Tells what is to be printed, when to come
-    /// again even if nothing arrives, and, once the conversation is over, whether it ended well.
+    /// Takes in what has arrived, if anything, and does what is due by now. Tells what is to be printed, when
+    /// to come again even if nothing arrives, and, once the conversation is over, whether it ended well.
     pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> (Vec<Event>, Instant, Option<bool>) {
         let turn = self.act(self.lock(), |peer, now| {
             match arrival {

@@ -55,8 +55,8 @@ impl Harm {
     }
 }
 
-/// A small random number generator that repeats itself for the same seed: `SplitMix64` (Steele, Lea and Flood, "Fast
-/// splittable pseudorandom number generators", 2014).
+/// A small random number generator that repeats itself for the same seed: `SplitMix64` (Steele, Lea and
+/// Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone, Default)]
 pub struct Dice(pub u64);
 

@@ -27,7 +27,8 @@ pub struct Socket {
     is_ipv6: bool,
     read_timeout: Mutex<Duration>,
     longest_sleep: Duration,
-    /// Where datagrams are harmed or shown: locked while they leave, so that their answers are shown after them.
+    /// Where datagrams are harmed or shown: locked while they leave, so that their answers are shown after
+    /// them.
     harm: Option<Mutex<Harm>>,
     terminal: Arc<Terminal>,
     /// Since when there is one.
@@ -109,7 +110,8 @@ impl Socket {
         Ok(Some((canonical(source), length)))
     }
 
-    /// Rounded down to a power of two milliseconds, so that it seldom has to be set; to wake early is harmless.
+    /// Rounded down to a power of two milliseconds, so that it seldom has to be set; to wake early is
+    /// harmless.
     fn set_read_timeout(&self, socket: &UdpSocket, timeout: Duration) -> io::Result<()> {
         let rounded = Duration::from_millis(1 << timeout.as_millis().max(1).ilog2());
         let mut current = lock(&self.read_timeout);
@@ -159,8 +161,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("a panic ends the program")
 }
 
-/// Whether a failed receive says nothing about the next one: the time was over, or, on Windows, a datagram that was
-/// sent earlier found nobody, or one was longer than the buffer.
+/// Whether a failed receive says nothing about the next one: the time was over, or, on Windows, a datagram
+/// that was sent earlier found nobody, or one was longer than the buffer.
 fn is_passing(error: &io::Error) -> bool {
     use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
     use ErrorKind::{Interrupted, TimedOut, WouldBlock};
@@ -207,8 +209,8 @@ pub fn resolve(address: &str, wants_ipv6: bool) -> Result<SocketAddr, String> {
     }
 }
 
-/// This machine's address on its network: the system is asked which one it would send from. Nothing is sent; the
-/// destinations are reserved for documentation (RFC 5737, RFC 3849).
+/// This machine's address on its network: the system is asked which one it would send from. Nothing is sent;
+/// the destinations are reserved for documentation (RFC 5737, RFC 3849).
 fn own_address(unspecified: IpAddr) -> IpAddr {
     let towards = |local: IpAddr, remote: IpAddr| {
         let socket = UdpSocket::bind((local, 0)).ok()?;

@@ -1,7 +1,7 @@
 //! The screen: chat on stdout, news on stderr, and the half-typed line left whole.
 //!
-//! The kernel keeps what has been typed; only its picture on the screen must be mended. So a
-//! message goes above the line with the cursor:
+//! The kernel keeps what has been typed; only its picture on the screen must be mended. So a message goes
+//! above the line with the cursor:
 //!
 //! ```text
 //! ESC D  ESC M      index and reverse index: at the bottom, this scrolls the screen up by one
@@ -50,8 +50,8 @@ impl Style {
     }
 }
 
-/// The screen, or the files and pipes that stand for it. Any thread may write, one at a time: each takes the lock of
-/// the state first, and holds it while it writes.
+/// The screen, or the files and pipes that stand for it. Any thread may write, one at a time: each takes the
+/// lock of the state first, and holds it while it writes.
 pub struct Terminal {
     style: Style,
     state: Mutex<State>,
@@ -71,8 +71,8 @@ impl Default for Terminal {
 }
 
 impl Terminal {
-    /// Shows the prompt where a person sits at both ends, stdin and stdout: when somebody is there for the first time,
-    /// and then after each line that was typed.
+    /// Shows the prompt where a person sits at both ends, stdin and stdout: when somebody is there for the
+    /// first time, and then after each line that was typed.
     pub fn prompt(&self, is_first: bool) {
         let Some(mut state) = self.screen() else { return };
         if state.has_prompt != is_first {
@@ -152,8 +152,8 @@ fn measure_width() -> Option<usize> {
     (columns > 1).then_some(columns)
 }
 
-/// The text without anything that could disturb the screen: the characters that would are shown as
-/// U+FFFD. Tabs and ends of lines stay.
+/// The text without anything that could disturb the screen: the characters that would are shown as U+FFFD.
+/// Tabs and ends of lines stay.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c != '\t' && c != '\n' && is_unprintable(c) { '\u{fffd}' } else { c }).collect()
 }
@@ -169,8 +169,7 @@ fn insert(line: &str, width: usize, output: &mut String) {
 fn rows(line: &str, width: usize) -> Vec<&str> {
     let (mut rows, mut start, mut column) = (Vec::new(), 0, 0);
     for (index, character) in line.char_indices() {
-        // From Hangul Jamo on, any may be wide: a row that ends early does no harm, one that ends
-        // late does.
+        // From Hangul Jamo on, any may be wide: a row that ends early does no harm, one that ends late does.
         let columns = match character {
             '\t' => 8 - column % 8,
             '\u{1100}'.. => 2,

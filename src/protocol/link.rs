@@ -88,7 +88,8 @@ impl Link {
         }
     }
 
-    /// Does what it is time for, and lets out what may leave. True where another attempt to reach them begins.
+    /// Does what it is time for, and lets out what may leave. True where another attempt to reach them
+    /// begins.
     pub fn run(&mut self, out: &mut Output) -> bool {
         let next_attempt = self.path.run(out).filter(|attempt| *attempt <= ATTEMPTS);
         if let Some(attempt) = next_attempt {

@@ -1,7 +1,7 @@
 //! What a machine wants of the world: datagrams to send, events to tell, and when to be called again.
 //!
-//! Every part of a machine writes into the one `Output` of the whole. Time is in it too: all that happens in one turn
-//! happens at one moment.
+//! Every part of a machine writes into the one `Output` of the whole. Time is in it too: all that happens in
+//! one turn happens at one moment.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

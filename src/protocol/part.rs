@@ -8,9 +8,9 @@
 //!    +--> Gone: 20 s of silence, or a line too long      20 s of silence: left <-+
 //! ```
 //!
-//! The last acknowledgement may be lost, and whoever said it cannot know: the problem of the two generals (Gray,
-//! "Notes on data base operating systems", 1978). Lingering, as in TCP's TIME-WAIT (RFC 9293 section 3.6.1), makes
-//! it unlikely that this matters.
+//! The last acknowledgement may be lost, and whoever said it cannot know: the problem of the two generals
+//! (Gray, "Notes on data base operating systems", 1978). Lingering, as in TCP's TIME-WAIT (RFC 9293 section
+//! 3.6.1), makes it unlikely that this matters.
 
 use std::time::{Duration, Instant};
 
@@ -98,8 +98,8 @@ impl Parting {
         }
     }
 
-    /// Whether both sides are done, now: of ours everything is acknowledged, or was waited for. Then lingers for the
-    /// sake of those whom we owe an acknowledgement.
+    /// Whether both sides are done, now: of ours everything is acknowledged, or was waited for. Then lingers
+    /// for the sake of those whom we owe an acknowledgement.
     pub fn is_done(&mut self, is_acknowledged: bool, owes_acknowledgement: bool, out: &mut Output) -> bool {
         let has_waited = self.last_words.is_some_and(|when| out.is_due(when));
         let is_done = match (self.we, self.they) {
@@ -125,8 +125,8 @@ impl Parting {
         out.is_due_again(next_acknowledgement, LINGER_INTERVAL)
     }
 
-    /// Whether they are gone, now: nothing was heard, or nothing acknowledged, since then. Where all was said and
-    /// acknowledged it is no matter.
+    /// Whether they are gone, now: nothing was heard, or nothing acknowledged, since then. Where all was said
+    /// and acknowledged it is no matter.
     pub fn is_gone(&mut self, since: Instant, out: &mut Output) -> bool {
         if self.stage == Stage::Gone || self.they == Side::Left || !out.is_due(since + GONE) {
             return false;

@@ -112,8 +112,8 @@ impl Peer {
         self.handle_timeout(now);
     }
 
-    /// Does what has become due, and draws the conclusions: after every input, and when it is time. Harmless when
-    /// early.
+    /// Does what has become due, and draws the conclusions: after every input, and when it is time. Harmless
+    /// when early.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.out.begin(now);
         let mut begins_attempt = false;
@@ -229,8 +229,8 @@ impl Peer {
         link.path.introduce(other.public, private, &mut self.out);
     }
 
-    /// Lets the link to somebody we know, or to a stranger whose call we have answered, take in what proves that we
-    /// were heard.
+    /// Lets the link to somebody we know, or to a stranger whose call we have answered, take in what proves
+    /// that we were heard.
     fn on_link(&mut self, from: Id, source: SocketAddr, take_in: impl FnOnce(&mut Link, &mut Output)) {
         let stranger = self.calls.as_ref().and_then(|calls| calls.stranger(from));
         stranger.into_iter().for_each(|who| self.add_link(who, source));

@@ -9,8 +9,8 @@
 //!                                                                 the old one is silent
 //! ```
 //!
-//! Hole punching (RFC 5128 section 3.3): both sides ping every address at which the other may be.
-//! Our own ping opens our router for what comes from there; the first one answered is the path.
+//! Hole punching (RFC 5128 section 3.3): both sides ping every address at which the other may be. Our own
+//! ping opens our router for what comes from there; the first one answered is the path.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -31,8 +31,8 @@ pub const ATTEMPTS: u32 = 3;
 /// Addresses at which someone is pinged, at most.
 const MAX_CANDIDATES: usize = 8;
 
-/// After so long a silence, PING: RFC 7675 section 5.1 checks consent about as often, and many
-/// routers forget a mapping after 30 s (RFC 9000 section 10.1.2).
+/// After so long a silence, PING: RFC 7675 section 5.1 checks consent about as often, and many routers forget
+/// a mapping after 30 s (RFC 9000 section 10.1.2).
 const QUIET: Duration = Duration::from_secs(5);
 
 /// Between keepalives, while nothing is heard.
@@ -111,8 +111,9 @@ impl Path {
         }
     }
 
-    /// Takes in a PING: it proves nothing, but shows where its sender can be reached, and now is the time to try (a
-    /// triggered check, RFC 8445 section 7.3.1.4). One that called for the whole room is no sign that a path has moved.
+    /// Takes in a PING: it proves nothing, but shows where its sender can be reached, and now is the time to
+    /// try (a triggered check, RFC 8445 section 7.3.1.4). One that called for the whole room is no sign that
+    /// a path has moved.
     pub fn handle_ping(&mut self, source: SocketAddr, is_for_us: bool, out: &mut Output) {
         if self.endpoint.is_some() && self.answered == Some(source) {
             return; // it came with the PONG that made the link: our answer to their first one will make theirs
@@ -137,8 +138,8 @@ impl Path {
         self.pinged.take().map(|pinged| now - pinged)
     }
 
-    /// They have heard us, and we hear them from `source`: they are reached. A message of their own
-    /// from a new address may mean that they have moved there.
+    /// They have heard us, and we hear them from `source`: they are reached. A message of their own from a
+    /// new address may mean that they have moved there.
     pub fn note_heard(&mut self, source: SocketAddr, may_have_moved: bool, now: Instant) {
         (self.last_heard, self.next_ping) = (Some(now), now + QUIET);
         if *self.endpoint.get_or_insert(source) == source {
@@ -173,7 +174,8 @@ impl Path {
         self.attempt > ATTEMPTS
     }
 
-    /// Pings whom it is time to ping. While they are being reached, hands out each further attempt as it begins.
+    /// Pings whom it is time to ping. While they are being reached, hands out each further attempt as it
+    /// begins.
     pub fn run(&mut self, out: &mut Output) -> Option<u32> {
         let Some(endpoint) = self.endpoint else {
             let is_new_attempt = out.is_due_again(&mut self.attempt_ends, ATTEMPT);

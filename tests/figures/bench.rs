@@ -1,8 +1,8 @@
 //! The figures: how fast, how small. `cargo bench` prints them; `cargo bench -- idle` some of them.
 //!
-//! What counts is the ratio to a bare program of the same shape, measured in the same run: stdin to
-//! UDP, UDP to stdout, two threads, nothing else, or, for the tracker, a loop that receives and
-//! sends. The bare program is this one, started with `--bare`.
+//! What counts is the ratio to a bare program of the same shape, measured in the same run: stdin to UDP, UDP
+//! to stdout, two threads, nothing else, or, for the tracker, a loop that receives and sends. The bare
+//! program is this one, started with `--bare`.
 
 #![allow(unreachable_pub, reason = "a benchmark is no library")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
@@ -265,8 +265,8 @@ fn memory() {
     );
 }
 
-/// CPU time so far, in milliseconds: fields 14 and 15 of /proc/PID/stat are in hundredths of a second, so from
-/// schedstat, which is in nanoseconds and of each thread.
+/// CPU time so far, in milliseconds: fields 14 and 15 of /proc/PID/stat are in hundredths of a second, so
+/// from schedstat, which is in nanoseconds and of each thread.
 fn cpu_time(process: u32) -> f64 {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let nanoseconds = tasks.map(|task| {
@@ -285,8 +285,8 @@ fn idle() {
     println!("CPU time of an idle minute: {:.1} ms and {:.1} ms", after[0] - before[0], after[1] - before[1]);
 }
 
-/// A tracker or the bare loop, on core 0, and many who register with it. Each has an address of its own, since a tracker
-/// drops who was at the same address before.
+/// A tracker or the bare loop, on core 0, and many who register with it. Each has an address of its own,
+/// since a tracker drops who was at the same address before.
 struct Registrars {
     server: Program,
     address: SocketAddr,

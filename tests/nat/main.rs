@@ -1,8 +1,8 @@
 //! The laboratory: the real programs behind real routers, made of network namespaces.
 //!
 //! Needs Linux, root, iproute2, nft, conntrack and python3; elsewhere it says so and is skipped. It runs in
-//! process, mount and network namespaces of its own, all of which end with its first process:
-//! nothing is left behind, even when it is killed.
+//! process, mount and network namespaces of its own, all of which end with its first process: nothing is left
+//! behind, even when it is killed.
 
 #![allow(unreachable_pub, reason = "a test is no library")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

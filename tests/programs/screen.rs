@@ -202,7 +202,8 @@ fn a_line_before_anybody_is_there_is_refused() {
     screen.wait_until("status 0", |rows| rows.last().is_some_and(|row| row == "status 0"));
 }
 
-/// Both threads write to the screen. Where they took its locks in different order, this was stuck within seconds.
+/// Both threads write to the screen. Where they took its locks in different order, this was stuck within
+/// seconds.
 #[test]
 fn whoever_presses_enter_while_another_floods_is_never_stuck() {
     for terminal in ["TERM=xterm", "TERM=dumb"] {

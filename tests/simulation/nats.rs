@@ -23,8 +23,9 @@ use Mapping::{FullCone, Plain, Symmetric};
 const SIDES: [Side; 5] =
     [Side::Public, Side::Behind(FullCone), Side::Behind(Plain), Side::Behind(Symmetric), Side::Double];
 
-/// Whether two peers can meet at all. A plain router lets in only those whose address its peer has pinged: the port
-/// that a symmetric one opens for us cannot be pinged before it is seen, nor seen before it is pinged.
+/// Whether two peers can meet at all. A plain router lets in only those whose address its peer has pinged:
+/// the port that a symmetric one opens for us cannot be pinged before it is seen, nor seen before it is
+/// pinged.
 fn can_meet(one: Side, other: Side) -> bool {
     let is_open = |side| matches!(side, Side::Public | Side::Behind(FullCone));
     let is_symmetric = |side| side == Side::Behind(Symmetric);

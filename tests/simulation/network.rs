@@ -1,7 +1,7 @@
 //! A simulated internet in virtual time: hosts, routers that translate addresses, and bad weather.
 //!
-//! The machines are those of the real programs. Every choice comes from one seed, so that a run
-//! can be repeated.
+//! The machines are those of the real programs. Every choice comes from one seed, so that a run can be
+//! repeated.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::RandomState;

@@ -36,8 +36,9 @@ fn calls(endpoints: &[&str]) -> Meeting {
     Meeting::Direct(endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect())
 }
 
-/// What `host` heard of each speaker, who counts its lines: it must be what that speaker said, from some line on,
-/// up to some line. Whether it is all of it is for those to ask who were there from the first line to the last.
+/// What `host` heard of each speaker, who counts its lines: it must be what that speaker said, from some line
+/// on, up to some line. Whether it is all of it is for those to ask who were there from the first line to the
+/// last.
 fn heard_by(world: &World, host: usize, seed: u64) -> BTreeMap<Id, Vec<usize>> {
     let mut heard: BTreeMap<Id, Vec<usize>> = BTreeMap::new();
     for (id, line) in &world.hosts[host].lines {

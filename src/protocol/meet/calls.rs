@@ -16,7 +16,8 @@ use crate::protocol::{Event, Id, Message, Name, Output, Who};
 /// The ports that peers on one machine share out among themselves, and that a LAN is called on.
 pub const PORTS: std::ops::RangeInclusive<u16> = 50001..=50010;
 
-/// Everyone on this network, and everyone on this machine, which the first does not reach while it is on no network.
+/// Everyone on this network, and everyone on this machine, which the first does not reach while it is on no
+/// network.
 const EVERYONE: [Ipv4Addr; 2] = [Ipv4Addr::BROADCAST, Ipv4Addr::LOCALHOST];
 
 const CALL_INTERVAL: Duration = Duration::from_secs(1);

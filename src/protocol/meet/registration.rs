@@ -18,12 +18,10 @@ use crate::protocol::{Event, Id, Introduction, Message, NO_COOKIE, Name, Output,
 /// Between the first three registrations.
 const EAGER: Duration = Duration::from_millis(250);
 
-/// A registration that was not answered is repeated so soon; and a COOKIE is answered no more
-/// often.
+/// A registration that was not answered is repeated so soon; and a COOKIE is answered no more often.
 const UNANSWERED: Duration = Duration::from_millis(500);
 
-/// A registration that was answered is refreshed so soon: the tracker forgets it after five
-/// seconds.
+/// A registration that was answered is refreshed so soon: the tracker forgets it after five seconds.
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// A tracker that has said nothing for so long is called silent.
@@ -122,7 +120,7 @@ impl Registration {
     fn note_room(&mut self, here: u64, size: u64, out: &mut Output) {
         self.unanswered_since = None;
         self.tell(Event::CheckedIn { alone: self.alone }, out);
-        self.complete = self.complete.or((here >= size).then_some(size)); // for good: an older WAIT may come later
+        self.complete = self.complete.or((here >= size).then_some(size)); // for good: an older WAIT may follow
     }
 
     /// Tells the tracker that this one is reached.

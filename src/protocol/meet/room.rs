@@ -47,7 +47,8 @@ impl Room {
         self.members.push(Member { who, heard: now, left: false, met: Vec::new() });
     }
 
-    /// A member has registered again. If its address has changed, nobody has met it there: hands out the one before.
+    /// A member has registered again. If its address has changed, nobody has met it there: hands out the one
+    /// before.
     pub fn refresh(&mut self, who: Introduction, now: Instant) -> Option<SocketAddr> {
         let member = self.member(who.id)?;
         let before = member.who;
@@ -60,8 +61,8 @@ impl Room {
         Some(before.public)
     }
 
-    /// Answers a member with WAIT, and with an introduction, both ways, to everyone with whom it
-    /// has yet to meet.
+    /// Answers a member with WAIT, and with an introduction, both ways, to everyone with whom it has yet to
+    /// meet.
     pub fn answer(&self, who: Introduction, out: &mut Output) {
         let (here, size, public) = (self.members.len() as u64, u64::from(self.size), who.public);
         out.send(public, &Message::Wait { here, size, public });

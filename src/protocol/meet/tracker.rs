@@ -9,8 +9,8 @@
 //!        PEER 2/2 <bob>        <-  ->          each is told of the other, at once
 //! ```
 //!
-//! A registration is repeated by its peer, and all that is lost on the way is mended by that: each
-//! REGISTER is answered with every introduction that both sides have not yet confirmed with MET.
+//! A registration is repeated by its peer, and all that is lost on the way is mended by that: each REGISTER
+//! is answered with every introduction that both sides have not yet confirmed with MET.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -35,7 +35,8 @@ pub struct Tracker {
     forever: bool,
     started: Instant,
     secret: RandomState,
-    /// A room that takes newcomers stands under the hash of its name, a complete one under that of its last member.
+    /// A room that takes newcomers stands under the hash of its name, a complete one under that of its last
+    /// member.
     rooms: HashMap<u64, Room>,
     first_complete: Option<u64>,
     /// Under what the room of each member stands.
@@ -48,8 +49,8 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker for rooms of `size` members, 2 to [`MAX_ROOM`]. Unless it works `forever`, it finishes with its first
-    /// complete room.
+    /// A tracker for rooms of `size` members, 2 to [`MAX_ROOM`]. Unless it works `forever`, it finishes with
+    /// its first complete room.
     pub fn new(size: u8, forever: bool, secret: RandomState, now: Instant) -> Self {
         Self {
             size: size.clamp(2, MAX_ROOM),
@@ -92,8 +93,8 @@ impl Tracker {
         }
     }
 
-    /// Whether the sender is known to receive at its address. If not, it is sent the cookie to say so with, which is
-    /// shorter than what it said: RFC 8085 section 3.1 on amplification.
+    /// Whether the sender is known to receive at its address. If not, it is sent the cookie to say so with,
+    /// which is shorter than what it said: RFC 8085 section 3.1 on amplification.
     fn is_proven(&mut self, cookie: &str, source: SocketAddr) -> bool {
         let period = self.out.now.duration_since(self.started).as_secs() / COOKIE_PERIOD.as_secs();
         // Keyed, so that nobody can make one for an address at which they do not receive.
@@ -113,7 +114,7 @@ impl Tracker {
         }
         let here = self.secret.hash_one(who.public);
         if let Some(ghost) = self.endpoints.get(&here).copied().filter(|id| *id != who.id) {
-            self.note_left(who.public, ghost); // only one can have this address now: that one was started again
+            self.note_left(who.public, ghost); // one peer has this address now: that one was started again
         }
         let open = self.secret.hash_one(name);
         let rooms = [self.members.get(&who.id).copied(), Some(open)];
@@ -154,8 +155,8 @@ impl Tracker {
         closed
     }
 
-    /// MET and LEAVE count only from the address that is being introduced: nobody speaks for another, and a MET on
-    /// its way while that changed says nothing about the new one.
+    /// MET and LEAVE count only from the address that is being introduced: nobody speaks for another, and a
+    /// MET on its way while that changed says nothing about the new one.
     fn room_of(&self, source: SocketAddr, id: Id) -> Option<u64> {
         self.members
             .get(&id)

@@ -18,8 +18,9 @@ use crate::protocol::MAX_DATAGRAM;
 /// As in RFC 9002 section 7.2.
 const INITIAL_WINDOW: usize = 10 * MAX_DATAGRAM;
 
-/// RFC 9002 section 7.2 takes 2 datagrams. A loss shows when three overtake it, and on bad lines some of those are
-/// lost too: with 2 all waiting is for timeouts, with 6 ten times as much gets through at 30 % loss.
+/// RFC 9002 section 7.2 takes 2 datagrams. A loss shows when three overtake it, and on bad lines some of
+/// those are lost too: with 2 all waiting is for timeouts, with 6 ten times as much gets through at 30 %
+/// loss.
 const MINIMUM_WINDOW: usize = 6 * MAX_DATAGRAM;
 
 /// Datagrams under way at most. An unread Linux socket holds about 90 full ones.
@@ -35,7 +36,8 @@ const MINIMUM_TIMEOUT: Duration = Duration::from_millis(200);
 const MAXIMUM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// So many timeouts in a row are of one length: on a bad line a chat must not wait for seconds because a few
-/// datagrams were lost. As in Linux for thin streams (`tcp_thin_linear_timeouts`); one datagram each is little.
+/// datagrams were lost. As in Linux for thin streams (`tcp_thin_linear_timeouts`); one datagram each is
+/// little.
 const LINEAR_TIMEOUTS: u32 = 6;
 
 /// A thread may be late by so much: no sign of loss.
@@ -64,8 +66,8 @@ impl RoundTrip {
         }
     }
 
-    /// Something was acknowledged that was sent once only, and so says how long it took (Karn's algorithm, RFC 6298
-    /// section 3).
+    /// Something was acknowledged that was sent once only, and so says how long it took (Karn's algorithm,
+    /// RFC 6298 section 3).
     pub fn measure(&mut self, sample: Duration) {
         let known = self.smoothed.filter(|_| !self.provisional);
         self.variation = known.map_or(sample / 2, |known| (self.variation * 3 + known.abs_diff(sample)) / 4);
@@ -74,14 +76,14 @@ impl RoundTrip {
         (self.doubtful, self.floor) = (Duration::ZERO, Duration::ZERO);
     }
 
-    /// Something was acknowledged that was sent more than once, for the first time `waited` ago. Nobody knows which
-    /// copy was.
+    /// Something was acknowledged that was sent more than once, for the first time `waited` ago. Nobody knows
+    /// which copy was.
     pub fn doubt(&mut self, waited: Duration) {
         (self.doubtful, self.expiries) = (waited, 0);
     }
 
-    /// Nothing new was acknowledged, and so what had been sent again was needless: the path has become slower (RFC
-    /// 3708 learns the same from duplicates that TCP reports).
+    /// Nothing new was acknowledged, and so what had been sent again was needless: the path has become slower
+    /// (RFC 3708 learns the same from duplicates that TCP reports).
     pub fn regret(&mut self) {
         self.floor = self.floor.max(self.doubtful);
     }
@@ -129,7 +131,8 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Whether there is room for a whole datagram beside what is under way: no dribble of small ones (RFC 896).
+    /// Whether there is room for a whole datagram beside what is under way: no dribble of small ones (RFC
+    /// 896).
     pub fn has_room(&self, datagrams: usize, bytes: usize) -> bool {
         datagrams < MAX_UNDER_WAY && bytes + MAX_DATAGRAM <= self.size
     }
@@ -141,8 +144,8 @@ impl Window {
         self.size = self.size.min(MAX_UNDER_WAY * MAX_DATAGRAM);
     }
 
-    /// This datagram was lost, and `next` is the next to leave: halves the window, once for all that were under way
-    /// together.
+    /// This datagram was lost, and `next` is the next to leave: halves the window, once for all that were
+    /// under way together.
     pub fn shrink(&mut self, datagram: u64, next: u64) {
         if datagram >= self.recovery {
             self.size = (self.size / 2).max(MINIMUM_WINDOW);

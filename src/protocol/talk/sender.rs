@@ -17,8 +17,8 @@ use crate::protocol::{Body, Id, MAX_DATAGRAM, MAX_TEXT, Message, Output, Range};
 /// A message overtaken by so many datagrams is lost: RFC 9002 section 6.1.1.
 const OVERTAKEN: u64 = 3;
 
-/// From so many timeouts in a row on, each is followed by a probe: RFC 9002 section 6.2.4 lets two datagrams go, so
-/// that one more loss does not cost another timeout.
+/// From so many timeouts in a row on, each is followed by a probe: RFC 9002 section 6.2.4 lets two datagrams
+/// go, so that one more loss does not cost another timeout.
 const DESPERATE: u32 = 3;
 
 /// A person is told of a line that waits so long for its acknowledgement.
@@ -35,8 +35,8 @@ pub struct Sender {
     sent: usize,
     /// The next to be sent, or sent again, is not before this one.
     cursor: usize,
-    /// Of each datagram under way, how many of its messages are; the number of the last one that was sent, and of the
-    /// last one from which something was acknowledged.
+    /// Of each datagram under way, how many of its messages are; the number of the last one that was sent,
+    /// and of the last one from which something was acknowledged.
     under_way: BTreeMap<u64, usize>,
     bytes_under_way: usize,
     last_datagram: u64,

@@ -148,8 +148,8 @@ pub fn canonical(endpoint: SocketAddr) -> SocketAddr {
     SocketAddr::new(endpoint.ip().to_canonical(), endpoint.port())
 }
 
-/// Whether an address is one that only a home, a laboratory or this machine knows: RFC 1918, RFC 4193, link-local
-/// and loopback. Anything else that somebody calls private is not worth a datagram.
+/// Whether an address is one that only a home, a laboratory or this machine knows: RFC 1918, RFC 4193,
+/// link-local and loopback. Anything else that somebody calls private is not worth a datagram.
 pub fn is_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
@@ -157,7 +157,8 @@ pub fn is_local(address: IpAddr) -> bool {
     }
 }
 
-/// Whether a character would disturb the screen: a control character, or one that turns the writing direction.
+/// Whether a character would disturb the screen: a control character, or one that turns the writing
+/// direction.
 pub fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -24,7 +24,8 @@ use std::str::{FromStr, from_utf8};
 
 use super::field::{Fields, Id, Malformed, Name};
 
-/// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the headers take 48.
+/// The longest datagram, in bytes. RFC 8200 section 5 promises 1,280 to every IPv6 packet; the headers take
+/// 48.
 pub const MAX_DATAGRAM: usize = 1200;
 
 /// The longest text of one SAY or PART: a datagram less the longest header.
@@ -180,8 +181,8 @@ fn ranges(fields: &mut Fields<'_>, mut highest: u64) -> Result<Vec<Range>, Malfo
     Ok(ranges)
 }
 
-/// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the others; an empty
-/// or too long datagram is one bad line.
+/// Takes a datagram apart: each line as it came, and what it means. One bad line does not spoil the others;
+/// an empty or too long datagram is one bad line.
 pub fn read_datagram(datagram: &[u8]) -> Vec<(&[u8], Result<Message, Malformed>)> {
     let lines = datagram.split_inclusive(|byte| *byte == b'\n');
     match datagram.len() {
