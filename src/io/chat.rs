@@ -18,7 +18,7 @@ use crate::protocol::{Event, Id, Who};
 /// The receiver looks at the machine so often at least: std cannot wake it, and the keyboard may have sent
 /// what has to be sent again soon. So a lost line is repeated so much later at worst; 240 naps cost about 5
 /// ms of CPU a minute.
-const NAP: Duration = Duration::from_millis(250);
+const NAP: Duration = Duration::from_millis(300);
 
 /// Nothing is printed and nothing is sent while the machine is locked.
 pub struct Chat {

@@ -164,7 +164,7 @@ impl Path {
     /// Our socket is a fresh one: waits for the next introduction.
     pub fn restart(&mut self, now: Instant) {
         if self.endpoint.is_none() {
-            (self.attempt_ends, self.next_ping) = (now + ATTEMPT, now + PING_INTERVAL);
+            (self.attempt_ends, self.next_ping, self.pinged) = (now + ATTEMPT, now + PING_INTERVAL, None);
             self.candidates.clear();
         }
     }
@@ -463,5 +463,15 @@ mod tests {
         bench.pong(NEW); // by a way of its own
         assert!(bench.introduce(NEW, PRIVATE).is_empty());
         assert_eq!(bench.run_until(4000), []);
+    }
+
+    #[test]
+    fn a_fresh_socket_measures_the_round_trip_anew() {
+        let mut bench = Bench::introduced();
+        bench.run_until(3000);
+        bench.path.restart(bench.out.now);
+        bench.introduce(NEW, PRIVATE);
+        bench.run_until(3040);
+        assert_eq!(bench.path.handle_pong(at(NEW), bench.out.now), Some(Duration::from_millis(40)));
     }
 }
