@@ -163,3 +163,53 @@ pub fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_1_to_32_bytes_and_nothing_that_disturbs() {
+        for name in ["a", "漢字", "peer-1", &"x".repeat(32)] {
+            assert_eq!(name.parse::<Name>().map(|name| name.to_string()), Ok(name.to_owned()));
+        }
+        let too_long = "ä".repeat(17);
+        for name in ["", "two words", "tab\t", "line\n", "\u{a0}", "\u{7f}", "\u{202e}txet", &too_long] {
+            assert!(name.parse::<Name>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_16_lower_case_hex_digits_and_a_name() {
+        let id = Id(0x5f0c_7a1b_e2d9_4863);
+        assert_eq!("5f0c7a1be2d94863".parse(), Ok(id));
+        assert_eq!(Name::from(id).as_str(), "5f0c7a1be2d94863");
+        for wrong in ["5f0c7a1be2d9486", "5f0c7a1be2d948630", "5F0C7A1BE2D94863", "+f0c7a1be2d94863"] {
+            assert!(wrong.parse::<Id>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_no_sign_and_no_leading_zero_and_fits_into_63_bits() {
+        for (digits, value) in
+            [("0", Some(0)), ("42", Some(42)), ("9223372036854775807", Some(u64::MAX >> 1))]
+        {
+            assert_eq!(number(digits), value);
+        }
+        for wrong in ["", "+1", "-1", "01", "1 ", "9223372036854775808", "99999999999999999999"] {
+            assert_eq!(number(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_home_or_this_machine_knows_is_local() {
+        for local in
+            ["10.0.0.1", "172.16.0.1", "192.168.1.1", "127.0.0.1", "169.254.1.1", "fd00::1", "fe80::1", "::1"]
+        {
+            assert!(is_local(local.parse().expect("an address")), "{local}");
+        }
+        for public in ["203.0.113.1", "100.64.0.1", "0.0.0.0", "255.255.255.255", "2001:db8::1", "::"] {
+            assert!(!is_local(public.parse().expect("an address")), "{public}");
+        }
+    }
+}
