@@ -1,8 +1,8 @@
 //! Two small programs that teach how peers find and reach each other.
 //!
 //! `tracker` waits for two registrations and swaps the addresses; then each `peer` talks straight to the
-//! other. To be read from top to bottom: each file needs only those above it. **The core hour** is what is
-//! marked with a star; the rest is for looking up.
+//! other. To be read from top to bottom: each file needs only those above it, tests aside. **The core hour**
+//! is each file with a star behind it: what it calls in one without says by its name what it does.
 //!
 //! | | question | in `src/` |
 //! | --- | --- | --- |

@@ -21,10 +21,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &PeerArguments) -> Result<(), Box<dyn std::error::Error>> {
     let chat = std::sync::Arc::new(Chat::open(arguments)?);
-    let receivers = chat.clone();
+    let for_receiver = chat.clone();
     thread::Builder::new().spawn(move || {
-        let outcome = receive_and_print(&receivers);
-        receivers.terminal.leave();
+        let outcome = receive_and_print(&for_receiver);
+        for_receiver.terminal.leave();
         let ended_well = outcome.unwrap_or_else(|error| {
             eprintln!("error: cannot receive any more: {error}");
             false

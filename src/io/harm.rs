@@ -20,7 +20,7 @@ pub struct Harm {
 
     /// Let so many percent of them leave after the next one
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
-    pub reorder: u8,
+    pub(super) reorder: u8,
 
     #[arg(skip)]
     pub dice: Dice,

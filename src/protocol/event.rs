@@ -123,7 +123,7 @@ impl Failure {
 
     fn likely_reason(&self, who: &Who) -> String {
         let Some((private, public)) = self.ours else {
-            return "the tracker has not answered any more".to_owned();
+            return "the tracker has not answered any more".into();
         };
         let family = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
         let (ours, theirs) = (family(public.ip()), family(self.public.ip()));

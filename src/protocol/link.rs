@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::part::{Parting, Side, Stage};
+use super::part::{Parting, Side, Side::Talking, Stage};
 use super::reach::{ATTEMPTS, Path};
 use super::talk::receiver::{Received, Receiver};
 use super::talk::sender::Sender;
@@ -40,12 +40,12 @@ impl Link {
 
     /// Whether they are reached and listen.
     pub fn is_up(&self) -> bool {
-        self.path.endpoint.is_some() && !self.parting.have_they_left()
+        self.path.endpoint.is_some() && self.parting.they != Side::Left
     }
 
     /// Whether a line for them has to wait.
     pub fn is_full(&self) -> bool {
-        !self.parting.have_they_left() && self.sender.is_full()
+        self.parting.they != Side::Left && self.sender.is_full()
     }
 
     /// Whether nothing more will happen here.
@@ -95,11 +95,12 @@ impl Link {
         if let Some(attempt) = next_attempt {
             out.tell(Event::NextAttempt { who: self.who, attempt, of: ATTEMPTS });
         }
-        self.part(out);
+        self.run_parting(out);
         // The acknowledgement first, so that lines can travel with it.
         if let Some(destination) = self.acknowledge.take() {
             out.send(destination, &self.receiver.acknowledgement(self.who.id, self.path.us.id));
         }
+        // Heard in this very turn.
         if self.path.last_heard == Some(out.now) {
             self.sender.round_trip.note_heard();
         }
@@ -113,7 +114,7 @@ impl Link {
     fn deliver(&mut self, received: Received, out: &mut Output) {
         match received {
             _ if self.parting.is_over() => {}
-            Received::Line(line) if self.parting.may_hear() => out.tell(Event::Line(self.who, line)),
+            Received::Line(line) if self.parting.they == Talking => out.tell(Event::Line(self.who, line)),
             Received::End if self.parting.hear(Side::Ended, out.now) => out.tell(Event::Ended(self.who)),
             Received::Bye if self.parting.hear(Side::Left, out.now) => out.tell(Event::Left(self.who)),
             Received::TooLong => {
@@ -124,17 +125,17 @@ impl Link {
         }
     }
 
-    fn part(&mut self, out: &mut Output) {
-        let is_done = self.parting.is_done(self.sender.is_done(), self.receiver.delivered > 0, out);
+    fn run_parting(&mut self, out: &mut Output) {
+        let is_done = self.parting.begin_lingering(self.sender.is_done(), self.receiver.delivered > 0, out);
         if is_done && self.sender.unacknowledged() > 0 {
             out.tell(Event::Unacknowledged(self.who, self.sender.unacknowledged()));
         }
-        if self.parting.repeats_acknowledgement(out) {
+        if self.parting.repeat_acknowledgement(out) {
             self.acknowledge = self.path.endpoint;
         }
         let silent_since = self.path.last_heard.filter(|_| self.path.endpoint.is_some());
         let since = silent_since.into_iter().chain(self.sender.stalled_since()).min();
-        if since.is_some_and(|since| self.parting.is_gone(since, out)) {
+        if since.is_some_and(|since| self.parting.give_up(since, out)) {
             out.tell(Event::Gone(self.who, self.sender.unacknowledged()));
         }
     }

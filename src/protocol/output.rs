@@ -46,7 +46,7 @@ impl Output {
         }
     }
 
-    /// The datagram, not yet sent, that so many more bytes for this destination would join.
+    /// The last datagram for this destination, not yet sent, if so many more bytes fit into it.
     pub fn open_datagram(&mut self, destination: SocketAddr, bytes: usize) -> Option<&mut Transmit> {
         let last = self.transmits.iter_mut().rev().find(|transmit| transmit.destination == destination);
         last.filter(|open| open.datagram.len() + bytes <= MAX_DATAGRAM)
@@ -56,7 +56,7 @@ impl Output {
         self.events.push(event);
     }
 
-    /// Whether it is time. If it is not yet, the machine is called again when it is.
+    /// Whether it is time. If it is not yet, asks that the machine be called again when it is.
     pub fn is_due(&mut self, when: Instant) -> bool {
         self.wake_at(Some(when).filter(|when| *when > self.now));
         when <= self.now

@@ -52,7 +52,8 @@ pub enum Stage {
 #[derive(Default)]
 pub struct Parting {
     we: Side,
-    they: Side,
+    /// After END only BYE is in order, after BYE nothing.
+    pub they: Side,
     /// When to stop waiting for what we said before they left.
     last_words: Option<Instant>,
     pub stage: Stage,
@@ -62,15 +63,6 @@ impl Parting {
     /// Whether we may still say a line.
     pub fn may_say(&self) -> bool {
         self.we == Side::Talking && self.they != Side::Left
-    }
-
-    /// Whether a line of theirs is in order: after END only BYE may follow, after BYE nothing.
-    pub fn may_hear(&self) -> bool {
-        self.they == Side::Talking
-    }
-
-    pub fn have_they_left(&self) -> bool {
-        self.they == Side::Left
     }
 
     /// Whether nothing more will happen here.
@@ -98,9 +90,9 @@ impl Parting {
         }
     }
 
-    /// Whether both sides are done, now: of ours everything is acknowledged, or was waited for. Then lingers
-    /// for the sake of those whom we owe an acknowledgement.
-    pub fn is_done(&mut self, is_acknowledged: bool, owes_acknowledgement: bool, out: &mut Output) -> bool {
+    /// Whether both sides are done, now: of ours everything is acknowledged, or was waited for. Lingers then,
+    /// if we owe an acknowledgement.
+    pub fn begin_lingering(&mut self, is_acknowledged: bool, owes: bool, out: &mut Output) -> bool {
         let has_waited = self.last_words.is_some_and(|when| out.is_due(when));
         let is_done = match (self.we, self.they) {
             (_, Side::Left) => is_acknowledged || has_waited,
@@ -110,13 +102,13 @@ impl Parting {
         if self.stage != Stage::Open || !is_done {
             return false;
         }
-        let until = out.now + if owes_acknowledgement { LINGER } else { Duration::ZERO };
+        let until = out.now + if owes { LINGER } else { Duration::ZERO };
         self.stage = Stage::Lingering { until, next_acknowledgement: out.now + LINGER_INTERVAL };
         true
     }
 
     /// Whether the last acknowledgement is to be said again, now; closes after the last time.
-    pub fn repeats_acknowledgement(&mut self, out: &mut Output) -> bool {
+    pub fn repeat_acknowledgement(&mut self, out: &mut Output) -> bool {
         let Stage::Lingering { until, next_acknowledgement } = &mut self.stage else { return false };
         if out.is_due(*until) {
             self.stage = Stage::Closed;
@@ -125,9 +117,9 @@ impl Parting {
         out.is_due_again(next_acknowledgement, LINGER_INTERVAL)
     }
 
-    /// Whether they are gone, now: nothing was heard, or nothing acknowledged, since then. Where all was said
-    /// and acknowledged it is no matter.
-    pub fn is_gone(&mut self, since: Instant, out: &mut Output) -> bool {
+    /// Gives them up as gone, now, if nothing was heard, or nothing acknowledged, since then. Where all was
+    /// said and acknowledged it is no matter.
+    pub fn give_up(&mut self, since: Instant, out: &mut Output) -> bool {
         if self.stage == Stage::Gone || self.they == Side::Left || !out.is_due(since + GONE) {
             return false;
         }
@@ -169,7 +161,7 @@ mod tests {
         /// Both have said END.
         fn lingering() -> Self {
             let mut bench = Self::new(Ended, Ended);
-            assert!(bench.parting.is_done(true, true, &mut bench.out));
+            assert!(bench.parting.begin_lingering(true, true, &mut bench.out));
             bench
         }
 
@@ -178,21 +170,21 @@ mod tests {
         }
 
         fn is_done(&mut self, is_acknowledged: bool) -> bool {
-            self.parting.is_done(is_acknowledged, true, &mut self.out)
+            self.parting.begin_lingering(is_acknowledged, true, &mut self.out)
         }
 
         /// When the acknowledgement is said again until then, in milliseconds.
         fn repeats(&mut self, range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
             let mut is_said = |milliseconds: &u64| {
                 self.wait_until(*milliseconds);
-                self.parting.repeats_acknowledgement(&mut self.out)
+                self.parting.repeat_acknowledgement(&mut self.out)
             };
             range.filter(|milliseconds| is_said(milliseconds)).collect()
         }
 
         /// Nothing was heard since the start.
         fn is_gone(&mut self) -> bool {
-            self.parting.is_gone(self.start, &mut self.out)
+            self.parting.give_up(self.start, &mut self.out)
         }
     }
 
@@ -215,10 +207,10 @@ mod tests {
             [(Talking, [true, true, true]), (Ended, [false, false, true]), (Left, [false, false, false])];
         for (they, may_hear) in table {
             let Bench { mut parting, start, .. } = Bench::new(Talking, they);
-            let may_hear_line = parting.may_hear();
+            let may_hear_line = parting.they == Talking;
             let heard = [may_hear_line, parting.hear(Ended, start), parting.hear(Left, start)];
             assert_eq!(heard, may_hear, "{they:?}");
-            assert!(!parting.hear(Ended, start) && parting.have_they_left(), "nothing takes a BYE back");
+            assert!(!parting.hear(Ended, start) && parting.they == Left, "nothing takes a BYE back");
         }
     }
 
@@ -263,7 +255,7 @@ mod tests {
     #[test]
     fn whoever_owes_no_acknowledgement_does_not_linger() {
         let mut bench = Bench::new(Left, Talking);
-        assert!(bench.parting.is_done(true, false, &mut bench.out));
+        assert!(bench.parting.begin_lingering(true, false, &mut bench.out));
         assert_eq!(bench.repeats(0..=0), []);
         assert_eq!(bench.parting.stage, Stage::Closed);
     }

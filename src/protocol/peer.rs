@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::link::Link;
 use super::meet::calls::Calls;
 use super::meet::registration::Registration;
-use super::part::{LAST_WORDS, Side, Stage as LinkStage};
+use super::part::{LAST_WORDS, Side, Stage};
 use super::reach::ATTEMPTS;
 use super::{Event, Failure, Id, Message, Name, Output, Who, read_datagram};
 
@@ -43,7 +43,9 @@ pub struct Peer {
     calls: Option<Calls>,
     links: BTreeMap<Id, Link>,
     departed: VecDeque<Id>,
-    stage: Stage,
+    phase: Phase,
+    /// How many of the complete room are over.
+    over: u64,
     /// Whether anybody was ever reached.
     reached: bool,
     failed: bool,
@@ -51,7 +53,7 @@ pub struct Peer {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Stage {
+enum Phase {
     Talking,
     // Our input has ended; what others say still comes in.
     Ended,
@@ -68,14 +70,14 @@ impl Peer {
             Meeting::Lan => (None, Some(Calls::new(us, room, true, &[], now))),
             Meeting::Direct(endpoints) => (None, Some(Calls::new(us, room, false, &endpoints, now))),
         };
-        let (links, departed, stage) = (BTreeMap::new(), VecDeque::new(), Stage::Talking);
+        let (links, departed, phase) = (BTreeMap::new(), VecDeque::new(), Phase::Talking);
         let (reached, failed, out) = (false, false, Output::new(now));
-        Self { us, room, registration, calls, links, departed, stage, reached, failed, out }
+        Self { us, room, registration, calls, links, departed, phase, over: 0, reached, failed, out }
     }
 
     /// Once the conversation is over: whether it ended well.
     pub fn outcome(&self) -> Option<bool> {
-        (self.stage == Stage::Over).then_some(!self.failed)
+        (self.phase == Phase::Over).then_some(!self.failed)
     }
 
     /// Whether anybody is there to talk to.
@@ -123,9 +125,10 @@ impl Peer {
         self.bury();
         self.calls.iter_mut().for_each(|calls| calls.run(&mut self.out));
         // Once everyone is reached or given up, there is nothing more to be had from the tracker.
-        let all_reached = self.links().all(|link| link.path.endpoint.is_some());
+        let is_reached = |link: &Link| link.path.endpoint.is_some();
+        let all_reached = self.links().all(is_reached);
         let is_active = self.takes_part() && !(all_reached && self.has_met_all());
-        let needs_fresh_socket = begins_attempt && !self.has_company();
+        let needs_fresh_socket = begins_attempt && !self.links().any(is_reached);
         if let Some(registration) = &mut self.registration {
             registration.set_active(is_active);
             registration.run(&mut self.out);
@@ -157,8 +160,8 @@ impl Peer {
 
     /// Our input has ended: says END to everyone.
     pub fn end(&mut self, now: Instant) {
-        if self.stage == Stage::Talking {
-            self.stage = Stage::Ended;
+        if self.phase == Phase::Talking {
+            self.phase = Phase::Ended;
             self.links.values_mut().for_each(|link| link.say_last(Side::Ended, now));
         }
         self.handle_timeout(now);
@@ -167,7 +170,7 @@ impl Peer {
     /// Leaves: says BYE to everyone and LEAVE to the tracker.
     pub fn leave(&mut self, now: Instant) {
         if self.takes_part() {
-            self.stage = Stage::Leaving { until: now + LAST_WORDS };
+            self.phase = Phase::Leaving { until: now + LAST_WORDS };
             self.registration.iter_mut().for_each(|registration| registration.leave(&mut self.out));
             self.links.values_mut().for_each(|link| link.say_last(Side::Left, now));
         }
@@ -253,14 +256,14 @@ impl Peer {
         }
         self.out.tell(Event::Introduced(who, endpoint));
         let mut link = Link::new(self.us, who, endpoint, self.out.now);
-        if self.stage == Stage::Ended {
+        if self.phase == Phase::Ended {
             link.say_last(Side::Ended, self.out.now);
         }
         self.links.insert(who.id, link);
     }
 
     fn takes_part(&self) -> bool {
-        matches!(self.stage, Stage::Talking | Stage::Ended)
+        matches!(self.phase, Phase::Talking | Phase::Ended)
     }
 
     /// Lets go of the links that are over, and remembers their ids.
@@ -270,13 +273,14 @@ impl Peer {
         for link in over.iter().filter_map(|id| self.links.remove(id)) {
             let unacknowledged = link.sender.unacknowledged();
             if link.path.is_given_up() {
-                let ours = self.registration.as_ref().and_then(Registration::addresses);
+                let ours = self.registration.as_ref().and_then(|known| Some((known.private, known.public?)));
                 let (tried, public) = (link.path.tried.into_iter().collect(), link.path.public);
                 let failure = Failure { attempts: ATTEMPTS, tried, public, ours, unacknowledged };
                 self.out.tell(Event::Unreachable(link.who, failure));
             }
-            self.failed |= link.parting.stage == LinkStage::Gone && is_pair || unacknowledged > 0;
+            self.failed |= link.parting.stage == Stage::Gone && is_pair || unacknowledged > 0;
         }
+        self.over += self.room_size().map_or(0, |_| over.len() as u64);
         over.into_iter().for_each(|id| self.departed.push_front(id));
         self.departed.truncate(MAX_DEPARTED);
     }
@@ -287,34 +291,36 @@ impl Peer {
     }
 
     fn has_met_all(&self) -> bool {
-        self.room_size().is_some_and(|size| (self.links.len() + self.departed.len()) as u64 + 1 >= size)
+        self.room_size().is_some_and(|size| self.links.len() as u64 + self.over + 1 >= size)
     }
 
     fn is_over(&mut self) -> bool {
         let nobody_else_comes = self.has_met_all() && self.links.is_empty();
-        let is_closed = |link: &Link| link.parting.stage == LinkStage::Closed;
+        let is_closed = |link: &Link| link.parting.stage == Stage::Closed;
         let mut links = self.links.values();
-        match self.stage {
-            Stage::Talking => nobody_else_comes,
-            Stage::Ended => nobody_else_comes || self.reached && links.all(is_closed),
-            Stage::Leaving { until } => {
+        match self.phase {
+            Phase::Talking => nobody_else_comes,
+            Phase::Ended => nobody_else_comes || self.reached && links.all(is_closed),
+            Phase::Leaving { until } => {
                 links.all(|link| is_closed(link) || link.path.endpoint.is_none()) || self.out.is_due(until)
             }
-            Stage::Over => false,
+            Phase::Over => false,
         }
     }
 
     fn finish(&mut self) {
-        if let Stage::Leaving { .. } = self.stage {
+        if let Phase::Leaving { .. } = self.phase {
             for link in self.links.values().filter(|link| link.sender.unacknowledged() > 0) {
                 self.failed = true;
-                self.out.tell(Event::Unacknowledged(link.who, link.sender.unacknowledged()));
+                if link.parting.stage == Stage::Open {
+                    self.out.tell(Event::Unacknowledged(link.who, link.sender.unacknowledged()));
+                }
             }
         } else {
             self.failed |= !self.reached;
             self.registration.iter_mut().for_each(|registration| registration.leave(&mut self.out));
         }
-        self.stage = Stage::Over;
+        self.phase = Phase::Over;
     }
 }
 
@@ -563,5 +569,44 @@ mod tests {
         bench.hear(2, &format!("PONG {ALICE} {ALICE} alice"));
         bench.wait(3000);
         assert_eq!(bench.events(), [format!("{:?}", Event::NobodyAnswers(at(2)))]);
+    }
+
+    #[test]
+    fn what_was_never_acknowledged_is_told_once() {
+        let mut bench = Bench::direct();
+        bench.meet(2, BOB, "bob");
+        bench.peer.say("hello", bench.now);
+        bench.hear(2, &format!("BYE {ALICE} {BOB} 1"));
+        bench.wait(500);
+        bench.peer.leave(bench.now);
+        bench.wait(3500);
+        assert_eq!(bench.events().iter().filter(|event| event.starts_with("Unack")).count(), 1);
+        assert_eq!(bench.peer.outcome(), Some(false));
+    }
+
+    #[test]
+    fn who_left_before_the_room_was_complete_is_none_of_it() {
+        let mut bench = Bench::new(Meeting::Tracker(at(TRACKER)));
+        let peer = |here: u8, id: &str, host: u8| {
+            format!("PEER {here}/3 {id} p{host} 192.0.2.{host}:50001 192.168.1.{host}:50001")
+        };
+        bench.hear(TRACKER, &peer(2, BOB, 2));
+        bench.meet(2, BOB, "bob");
+        bench.part(2, BOB);
+        // Carol has come meanwhile, but her PEER was lost; dave is the third.
+        let dave = "00000000000000d4";
+        bench.hear(TRACKER, &peer(3, dave, 4));
+        bench.meet(4, dave, "dave");
+        bench.part(4, dave);
+        assert_eq!(bench.peer.outcome(), None);
+    }
+
+    #[test]
+    fn a_room_of_one_is_never_complete() {
+        let mut bench = Bench::new(Meeting::Tracker(at(TRACKER)));
+        bench.hear(TRACKER, "WAIT 1/1 192.0.2.1:50001");
+        bench.hear(TRACKER, "WAIT 0/0 192.0.2.1:50001");
+        bench.wait(1000);
+        assert_eq!(bench.peer.outcome(), None);
     }
 }

@@ -116,7 +116,7 @@ impl Path {
     /// a path has moved.
     pub fn handle_ping(&mut self, source: SocketAddr, is_for_us: bool, out: &mut Output) {
         if self.endpoint.is_some() && self.answered == Some(source) {
-            return; // it came with the PONG that made the link: our answer to their first one will make theirs
+            return; // it came in one datagram with the PONG that made the link: our first answer will make theirs
         }
         out.send(source, &Message::Pong { to: self.them, from: self.us });
         if self.endpoint.is_some() {
@@ -128,7 +128,8 @@ impl Path {
         }
     }
 
-    /// Takes in a PONG: datagrams go both ways. Tells how long it took.
+    /// Takes in a PONG: datagrams go both ways. Tells how long ago the oldest unanswered PING left: a guess
+    /// at the round trip.
     pub fn handle_pong(&mut self, source: SocketAddr, now: Instant) -> Option<Duration> {
         let is_answer = self.moving.as_ref().is_some_and(|moving| moving.to == source);
         if is_answer && self.last_heard_there + OLD_PATH_SILENT <= now {

@@ -172,6 +172,35 @@ fn at_30_percent_loss_each_way_the_last_of_300_lines_is_acknowledged_within_3_se
     }
 }
 
+/// Single lines, three seconds apart: how long each takes to arrive, in order of time.
+fn single_lines(weather: Weather) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for seed in 0..30 {
+        let (mut world, alice, bob) = couple(seed, weather);
+        for count in 1..=40 {
+            let said = world.elapsed();
+            world.act(alice, |peer, now| peer.say("hello", now));
+            assert!(world.run_until(MINUTE, |w| w.hosts[bob].lines.len() == count), "seed {seed}");
+            times.push(world.elapsed() - said);
+            world.run_for(Duration::from_secs(3));
+        }
+    }
+    times.sort_unstable();
+    times
+}
+
+#[test]
+fn copies_that_the_network_makes_slow_nothing_down() {
+    let alone = single_lines(Weather::FAIR.losing(30));
+    for percent in [20, 50, 100] {
+        let copied = single_lines(Weather::FAIR.losing(30).duplicating(percent));
+        let worst = copied.len() * 99 / 100;
+        println!("{percent} % copied: {:?} of a hundred, at worst {:?}", copied[worst], copied.last());
+        assert!(copied[worst] <= alone[worst], "{:?}, without copies {:?}", copied[worst], alone[worst]);
+        assert!(copied.last() <= alone.last(), "{:?}, without copies {:?}", copied.last(), alone.last());
+    }
+}
+
 #[test]
 fn a_path_that_becomes_slow_is_learnt_and_its_lines_are_no_longer_sent_twice() {
     for seed in 0..50 {

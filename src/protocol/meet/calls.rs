@@ -24,7 +24,7 @@ const CALL_INTERVAL: Duration = Duration::from_secs(1);
 const LAN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A person is told of a call that nobody has answered for so long.
-const UNANSWERED: Duration = Duration::from_secs(3);
+const NOBODY_ANSWERS: Duration = Duration::from_secs(3);
 
 /// Strangers that are remembered, to be known again when they answer.
 const MAX_STRANGERS: usize = 64;
@@ -57,7 +57,7 @@ impl Calls {
     /// Calls this endpoint until it answers.
     pub fn add(&mut self, endpoint: SocketAddr, now: Instant) {
         if self.calls.iter().all(|call| call.endpoint != endpoint) {
-            self.calls.push(Call { endpoint, next: now, tell: Some(now + UNANSWERED) });
+            self.calls.push(Call { endpoint, next: now, tell: Some(now + NOBODY_ANSWERS) });
         }
     }
 

@@ -34,9 +34,10 @@ pub struct Registration {
     room: Name,
     /// Where we are as we see it, and as the tracker does.
     pub private: SocketAddr,
-    public: Option<SocketAddr>,
+    pub public: Option<SocketAddr>,
     cookie: String,
     cookie_answered: Option<Instant>,
+    /// Whether it registers at all: see `set_active`.
     active: bool,
     /// How often, and when last, the timer has registered.
     count: u32,
@@ -69,11 +70,6 @@ impl Registration {
             alone: true,
             complete: None,
         }
-    }
-
-    /// This peer's address, as it sees it itself and as the tracker sees it.
-    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
-        self.public.map(|public| (self.private, public))
     }
 
     /// Goes on registering, or rests while there is nothing to be had from the tracker.
@@ -120,7 +116,7 @@ impl Registration {
     fn note_room(&mut self, here: u64, size: u64, out: &mut Output) {
         self.unanswered_since = None;
         self.tell(Event::CheckedIn { alone: self.alone }, out);
-        self.complete = self.complete.or((here >= size).then_some(size)); // for good: an older WAIT may follow
+        self.complete = self.complete.or((size > 1 && here >= size).then_some(size)); // for good: an older WAIT may follow
     }
 
     /// Tells the tracker that this one is reached.
@@ -129,7 +125,7 @@ impl Registration {
         out.send(self.tracker, &Message::Met { cookie: self.cookie.clone(), id: self.us.id, other });
     }
 
-    /// Tells the tracker to introduce us to nobody any more.
+    /// Tells the tracker, where it knows us, to introduce us to nobody any more.
     pub fn leave(&mut self, out: &mut Output) {
         self.active = false;
         if self.cookie != NO_COOKIE {

@@ -11,7 +11,8 @@ pub const MAX_ROOM: u8 = 64;
 /// A registration lives so long without being repeated; a peer repeats it every second.
 const REGISTRATION_LIFETIME: Duration = Duration::from_secs(5);
 
-/// A complete room, and who has left, is remembered so long for the sake of late copies.
+/// For the sake of late copies, a complete room is remembered so long after a member was last heard, and who
+/// has left so long after that.
 pub const MEMORY: Duration = Duration::from_secs(10);
 
 /// A room: the first so many who registered for it.
@@ -76,7 +77,7 @@ impl Room {
 
     /// Notes that a member has met another.
     pub fn note_met(&mut self, id: Id, other: Id, now: Instant) {
-        let is_here = other != id && self.ids().any(|id| id == other) && !self.has_met(id, other);
+        let is_here = other != id && self.ids().any(|member| member == other) && !self.has_met(id, other);
         if let Some(member) = self.member(id).filter(|member| !member.left) {
             member.heard = now;
             member.met.extend(is_here.then_some(other));

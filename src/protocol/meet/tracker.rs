@@ -116,12 +116,13 @@ impl Tracker {
         if let Some(ghost) = self.endpoints.get(&here).copied().filter(|id| *id != who.id) {
             self.note_left(who.public, ghost); // one peer has this address now: that one was started again
         }
+        // The sweep comes once a second only, and nobody is introduced to the dead.
         let open = self.secret.hash_one(name);
         let rooms = [self.members.get(&who.id).copied(), Some(open)];
         rooms.into_iter().flatten().for_each(|room| self.forget_silent(room));
         let room = match self.members.get(&who.id) {
             Some(&room) => room,
-            None if self.members.len() + self.departed.len() >= MAX_MEMBERS => {
+            None if self.members.len() >= MAX_MEMBERS => {
                 let text = "this tracker is full: wait, or use another".to_owned();
                 return self.out.send(who.public, &Message::Full { text });
             }
@@ -175,7 +176,9 @@ impl Tracker {
 
     fn note_left(&mut self, source: SocketAddr, id: Id) {
         let Some(number) = self.room_of(source, id) else { return };
-        self.departed.insert(id, self.out.now + MEMORY);
+        if self.departed.len() < MAX_MEMBERS {
+            self.departed.insert(id, self.out.now + MEMORY);
+        }
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
         if room.is_complete() {
             room.note_left(id);

@@ -35,9 +35,9 @@ const MINIMUM_TIMEOUT: Duration = Duration::from_millis(200);
 /// RFC 6298 section 2.5 allows a ceiling of 60 s: too long for somebody who watches a screen.
 const MAXIMUM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// So many timeouts in a row are of one length: on a bad line a chat must not wait for seconds because a few
-/// datagrams were lost. As in Linux for thin streams (`tcp_thin_linear_timeouts`); one datagram each is
-/// little.
+/// After so many expiries in a row the timeouts begin to grow, not before: on a bad line a chat must not wait
+/// for seconds because a few datagrams were lost. As in Linux for thin streams (`tcp_thin_linear_timeouts`);
+/// one datagram each is little.
 const LINEAR_TIMEOUTS: u32 = 6;
 
 /// A thread may be late by so much: no sign of loss.
@@ -82,10 +82,14 @@ impl RoundTrip {
         (self.doubtful, self.expiries) = (waited, 0);
     }
 
-    /// Nothing new was acknowledged, and so what had been sent again was needless: the path has become slower
-    /// (RFC 3708 learns the same from duplicates that TCP reports).
-    pub fn regret(&mut self) {
-        self.floor = self.floor.max(self.doubtful);
+    /// Nothing new was acknowledged, so long after something was. What had been sent again may have been
+    /// needless, because the path has become slower (RFC 3708 learns the same from duplicates that TCP
+    /// reports), or the network has copied a datagram: a copy comes at once, and a step is no more than
+    /// twice.
+    pub fn regret(&mut self, after: Duration) {
+        if after > MINIMUM_PROBE {
+            self.floor = self.floor.max(self.doubtful.min(self.base() * 2));
+        }
     }
 
     /// Something else was heard: they are there, so what is missing was lost, and not the way to them.
@@ -213,11 +217,12 @@ mod tests {
         round_trip.measure(milliseconds(40));
         round_trip.doubt(milliseconds(3000));
         assert_eq!(round_trip.timeout(), milliseconds(200), "either copy may have arrived");
-        round_trip.regret();
-        assert_eq!(
-            (round_trip.timeout(), round_trip.probe_timeout()),
-            (milliseconds(3000), milliseconds(3000))
-        );
+        round_trip.regret(MINIMUM_PROBE);
+        assert_eq!(round_trip.timeout(), milliseconds(200), "the network may copy a datagram");
+        for timeout in [400, 800, 1600, 3000, 3000].map(milliseconds) {
+            round_trip.regret(milliseconds(80));
+            assert_eq!((round_trip.timeout(), round_trip.probe_timeout()), (timeout, timeout));
+        }
         round_trip.measure(milliseconds(40));
         assert_eq!(round_trip.timeout(), milliseconds(200));
     }

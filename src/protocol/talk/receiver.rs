@@ -1,8 +1,8 @@
 //! Talk: every line arrives once, in order, though datagrams get lost.
 //!
 //! ```text
-//! sent       1 2 3 4 5 6 . . .        next_sequence = 7
-//! arrived    1   3   5                expected_sequence = 2; 3 and 5 are held back
+//! sent       1 2 3 4 5 6 . . .        the next one will be 7
+//! arrived    1   3   5                delivered = 1; 3 and 5 are held
 //! answered   ACK 2 3-3 5-5            "I have all before 2, and these"
 //! sent again   2   4                  overtaken by three datagrams, or no answer in time
 //! ```

@@ -35,11 +35,12 @@ pub struct Sender {
     sent: usize,
     /// The next to be sent, or sent again, is not before this one.
     cursor: usize,
-    /// Of each datagram under way, how many of its messages are; the number of the last one that was sent,
-    /// and of the last one from which something was acknowledged.
+    /// Of each datagram under way, by number, how many of its messages are.
     under_way: BTreeMap<u64, usize>,
     bytes_under_way: usize,
+    /// The number of the last one that was sent.
     last_datagram: u64,
+    /// The number of the last one from which something was acknowledged.
     highest_acknowledged: u64,
     /// One datagram may leave although the window is full.
     urgent: bool,
@@ -109,11 +110,11 @@ impl Sender {
 
     /// When the oldest line has waited for long.
     pub fn slow_time(&self) -> Option<Instant> {
-        self.open_lines().next().map(|line| line.said + SLOW)
+        self.open_lines().next().map(|outgoing| outgoing.said + SLOW)
     }
 
     fn open_lines(&self) -> impl Iterator<Item = &Outgoing> {
-        self.queue.iter().filter(|line| line.ends_line && line.state != State::Acknowledged)
+        self.queue.iter().filter(|outgoing| outgoing.ends_line && outgoing.state != State::Acknowledged)
     }
 
     /// Since when nothing was acknowledged although something is under way.
@@ -129,7 +130,8 @@ impl Sender {
             return;
         }
         let bytes = self.bytes_under_way;
-        let mut newest = None; // of two that left together, the one which had not left before
+        // The one that left last; of those that left together, one that had not left before, if there is one.
+        let mut newest = None;
         for range in [self.first..=next.saturating_sub(1)].iter().chain(ranges) {
             for sequence in self.first.max(*range.start())..=*range.end() {
                 newest = newest.max(self.acknowledge((sequence - self.first) as usize));
@@ -143,7 +145,9 @@ impl Sender {
         match newest {
             Some((last, first)) if last == first => self.round_trip.measure(now - first),
             Some((_, first)) => self.round_trip.doubt(now - first),
-            None => return self.round_trip.regret(),
+            None => {
+                return self.round_trip.regret(self.last_progress.map_or(Duration::ZERO, |when| now - when));
+            }
         }
         (self.last_progress, self.probed) = (Some(now), false);
         self.window.grow(bytes - self.bytes_under_way);
@@ -450,5 +454,16 @@ mod tests {
         assert_eq!(text, "\u{6f22}".repeat(1000));
         assert!(sender.queue.iter().all(|piece| piece.line.len() <= MAX_DATAGRAM));
         assert_eq!(sender.unacknowledged(), 1);
+    }
+
+    #[test]
+    fn a_copied_acknowledgement_after_an_outage_makes_nobody_wait() {
+        let mut bench = Bench::new();
+        bench.say(1, 10);
+        bench.run_until(8000);
+        bench.acknowledge(2, &[]);
+        bench.acknowledge(2, &[]);
+        bench.say(1, 10);
+        assert_eq!(bench.run_until(8300), [(8080, vec![2]), (8280, vec![2])]);
     }
 }
