@@ -25,10 +25,9 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn std::error::Error>> {
-    let terminal = std::sync::Arc::new(Terminal::default());
-    let socket = arguments.open_socket(&terminal)?;
+    let socket = arguments.open_socket(&std::sync::Arc::new(Terminal::open()))?;
     let (tell, told) = sync_channel(MAX_WAITING);
-    let printer = thread::spawn(move || print(&terminal, &told));
+    let printer = thread::spawn(move || print(&Terminal::open(), &told));
     tell.send(format!("Tracker listening on {}", socket.local_addr()?))?;
 
     let mut tracker = Tracker::new(arguments.peers, arguments.forever, RandomState::new(), Instant::now());

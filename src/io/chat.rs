@@ -1,7 +1,7 @@
 //! What the two threads of a peer share: the machine behind its lock, the socket, and the screen.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{IsTerminal, stdin};
+use std::io::{ErrorKind, IsTerminal, stdin};
 use std::mem::take;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -36,7 +36,7 @@ pub struct Chat {
 impl Chat {
     /// Opens the socket, and sets up the machine that talks through it.
     pub fn open(arguments: &PeerArguments) -> Result<Self, Box<dyn std::error::Error>> {
-        let terminal = Arc::new(Terminal::default());
+        let terminal = Arc::new(Terminal::open());
         let meeting = arguments.meeting()?;
         let socket = arguments.open_socket(&meeting, &terminal)?;
         let private = socket.private_endpoint()?;
@@ -72,6 +72,7 @@ impl Chat {
 
     pub fn leave(&self) {
         self.act(self.lock(), Peer::leave);
+        self.keyboard_waits.store(false, Relaxed); // what it waits with is not wanted any more
     }
 }
 
@@ -80,19 +81,21 @@ impl Chat {
     /// Takes in what has arrived, if anything, and does what is due by now. Tells what is to be printed, when
     /// to come again even if nothing arrives, and, once the conversation is over, whether it ended well.
     pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> (Vec<Event>, Instant, Option<bool>) {
-        let turn = self.act(self.lock(), |peer, now| {
+        let (events, wake, outcome) = self.act(self.lock(), |peer, now| {
             match arrival {
                 Some((source, datagram)) => peer.handle_datagram(source, datagram, now),
                 None => peer.handle_timeout(now),
             }
-            let deadline = peer.out.wake.unwrap_or(now + NAP).min(now + NAP);
-            let outcome = peer.outcome().map(|ended_well| ended_well && !self.failed.load(Relaxed));
-            (take(&mut peer.out.events), deadline, outcome)
+            let wake = peer.out.wake.unwrap_or(now + NAP).min(now + NAP);
+            (take(&mut peer.out.events), wake, peer.outcome())
         });
-        if self.keyboard_waits.load(Relaxed) {
+        let keyboard_waits = self.keyboard_waits.load(Relaxed);
+        if keyboard_waits && outcome.is_some() {
+            self.fail("not all of the input was said: nobody is here any more");
+        } else if keyboard_waits {
             self.changed.notify_one(); // a call to the system, so only then
         }
-        turn
+        (events, wake, outcome.map(|ended_well| ended_well && !self.failed.load(Relaxed)))
     }
 
     /// Chat goes to stdout, many lines at once; all else is news.
@@ -102,14 +105,17 @@ impl Chat {
             match &events[0] {
                 Event::Line(..) => {
                     let lines: Vec<String> = events.iter().map(ToString::to_string).collect();
-                    if self.terminal.chat(&lines.join("\n")).is_err() {
-                        self.leave(); // stdout is closed: that ends any Unix tool, quietly
+                    if let Err(error) = self.terminal.chat(&lines.join("\n")) {
+                        if error.kind() != ErrorKind::BrokenPipe {
+                            self.fail(&format!("cannot write what is said: {error}"));
+                        }
+                        self.leave(); // a closed pipe ends any Unix tool, quietly
                     }
                 }
                 Event::FreshSocket => {
-                    if let Ok(private) = self.socket.replace().and_then(|()| self.socket.private_endpoint()) {
-                        self.act(self.lock(), |peer, now| peer.handle_fresh_socket(private, now));
-                    }
+                    let fresh = self.socket.replace().and_then(|()| self.socket.private_endpoint());
+                    let renew = |at| self.act(self.lock(), |peer, now| peer.handle_fresh_socket(at, now));
+                    fresh.into_iter().for_each(renew);
                 }
                 event => self.terminal.news(&event.to_string()),
             }

@@ -48,11 +48,6 @@ impl Harm {
         leaving.extend(earlier.map(|(_, earlier)| earlier));
         Ok(leaving)
     }
-
-    /// What was held back and has waited for long enough.
-    pub fn pass_late(&mut self) -> Option<Transmit> {
-        self.held_back.take_if(|(since, _)| since.elapsed() >= LATE).map(|(_, late)| late)
-    }
 }
 
 /// A small random number generator that repeats itself for the same seed: `SplitMix64` (Steele, Lea and

@@ -101,7 +101,9 @@ impl Socket {
         self.set_read_timeout(&socket, timeout)?;
         let received = socket.recv_from(buffer);
         let mut harm = self.harm.as_ref().map(lock);
-        harm.as_mut().and_then(|harm| harm.pass_late()).iter().for_each(|late| self.send_now(late));
+        let is_late = |(since, _): &mut (Instant, Transmit)| since.elapsed() >= LATE;
+        let late = harm.as_mut().and_then(|harm| harm.held_back.take_if(is_late));
+        late.iter().for_each(|(_, late)| self.send_now(late));
         let (length, source) = match received {
             Err(error) if is_passing(&error) => return Ok(None),
             received => received?,
@@ -180,7 +182,8 @@ fn trace_lines(time: Duration, mut arrow: &str, address: SocketAddr, datagram: &
     let (mut head, mut address) = (format!("{:7.3}", time.as_secs_f64()), address.to_string());
     let mut lines = Vec::new();
     for (line, message) in read_datagram(datagram) {
-        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
+        let text =
+            String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line)).replace('\n', "\u{fffd}");
         lines.push(match message {
             Ok(_) => format!("{head} {arrow} {address}  {text}{why}"),
             Err(error) => format!("{head} <? {address}  {text}  ({error})"),

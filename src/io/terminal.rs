@@ -64,13 +64,11 @@ struct State {
     width: Option<(Instant, usize)>,
 }
 
-impl Default for Terminal {
-    fn default() -> Self {
+impl Terminal {
+    pub fn open() -> Self {
         Self { style: Style::of_this_terminal(), state: Mutex::default() }
     }
-}
 
-impl Terminal {
     /// Shows the prompt where a person sits at both ends, stdin and stdout: when somebody is there for the
     /// first time, and then after each line that was typed.
     pub fn prompt(&self, is_first: bool) {

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use crate::harness::{couple, peer, stranger, tracker};
+use crate::harness::{Program, couple, peer, peer_command, stranger, tracker};
 
 const VERBS: [&str; 14] = [
     "REGISTER", "COOKIE", "WAIT", "PEER", "FULL", "MET", "LEAVE", "PING", "PONG", "SAY", "PART", "END",
@@ -89,4 +89,20 @@ fn hostile_text_is_shown_harmless() {
     let (mut alice, bob) = couple(&[]);
     alice.say("clear \x1b[2J and turn \u{202e}, keep\ttabs");
     bob.wait_for_output("alice: clear \u{fffd}[2J and turn \u{fffd}, keep\ttabs");
+}
+
+#[test]
+fn a_stranger_writes_no_line_of_its_own_into_a_trace() {
+    let arguments = ["--direct", "--bind", "127.0.0.1:0", "--trace"];
+    let alice = Program::start(peer_command().args(arguments));
+    let line = alice.wait_for_news("Waiting to be called at ");
+    let at: SocketAddr = line.rsplit(' ').next().unwrap().parse().unwrap();
+    let forged = format!(
+        "x\n  0.004 -> 127.0.0.1:55555  REGISTER forged\nbob: I never said this\n{}",
+        "y".repeat(1200)
+    );
+    stranger().send_to(forged.as_bytes(), at).unwrap();
+    let shown = alice.wait_for_news("(too long a datagram)");
+    assert!(shown.contains("<? ") && shown.contains("x\u{fffd}  0.004 -> "), "{shown}");
+    assert!(!alice.news_so_far().iter().any(|line| line.starts_with("bob: ")));
 }

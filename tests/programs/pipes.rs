@@ -158,6 +158,39 @@ fn a_closed_stdout_ends_the_program_quietly() {
 }
 
 #[test]
+fn what_could_not_be_said_any_more_is_told() {
+    let folder = Folder::new("cut-short");
+    fs::write(folder.file("long"), "a long story\n".repeat(1_000_000)).unwrap();
+    let (_tracker, address) = tracker(&[]);
+    let mut bob = peer(address, &["--name", "bob"]);
+    let file = File::open(folder.file("long")).unwrap();
+    let mut command = peer_command();
+    let mut alice =
+        Program::start_between(of(address, &mut command).args(["--name", "alice"]), file, Stdio::null());
+    bob.wait_for_output("alice: a long story");
+    bob.say("/quit");
+    alice.wait_for_news("bob has left");
+    alice.wait_for_news("error: not all of the input was said: nobody is here any more");
+    assert_eq!(alice.wait().code(), Some(1));
+}
+
+#[test]
+fn a_full_disk_is_no_closed_pipe() {
+    let Ok(full) = File::create("/dev/full") else {
+        return println!("skipped: no /dev/full, which is a disk without room");
+    };
+    let (_tracker, address) = tracker(&[]);
+    let mut command = peer_command();
+    let mut bob =
+        Program::start_between(of(address, &mut command).args(["--name", "bob"]), Stdio::null(), full);
+    let mut alice = peer(address, &["--name", "alice"]);
+    alice.say("this has no place");
+    bob.wait_for_news("error: cannot write what is said: ");
+    assert_eq!(bob.wait().code(), Some(1));
+    alice.wait_for_news("bob has left");
+}
+
+#[test]
 fn a_partner_that_is_killed_is_gone_and_what_was_lost_is_counted() {
     let (mut alice, mut bob) = couple(&[]);
     bob.kill();

@@ -171,10 +171,6 @@ impl Sender {
 
     /// A message in a datagram that left three before one that has arrived will not come any more.
     fn find_lost(&mut self) {
-        let oldest = self.under_way.first_key_value();
-        if oldest.is_none_or(|(datagram, _)| datagram + OVERTAKEN > self.highest_acknowledged) {
-            return;
-        }
         for index in 0..self.sent {
             let State::UnderWay { datagram } = self.queue[index].state else { continue };
             if datagram + OVERTAKEN <= self.highest_acknowledged {
