@@ -4,6 +4,9 @@
 //! main thread      socket  ->  handle  ->  socket
 //! printer thread                  \--->  screen         it may stand still; nobody waits for it
 //! ```
+//!
+//! Only `--trace` is written by the main thread itself, at once: where its screen stands still, so does the
+//! tracker.
 
 use std::hash::RandomState;
 use std::sync::mpsc::{Receiver, sync_channel};

@@ -15,9 +15,9 @@ use crate::protocol::link::Link;
 use crate::protocol::peer::{Meeting, Peer};
 use crate::protocol::{Event, Id, Who};
 
-/// The receiver looks at the machine so often at least: std cannot wake it, and the keyboard may have sent what
-/// has to be sent again soon. So a line that is lost after a silence is repeated so much later at worst; 153
-/// naps cost about 7 ms of CPU a minute.
+/// The receiver looks at the machine so often at least: std cannot wake it, and the keyboard may have sent
+/// what has to be sent again soon. So a line that is lost after a silence is repeated so much later at worst;
+/// 153 naps cost about 7 ms of CPU a minute.
 const NAP: Duration = Duration::from_millis(400);
 
 /// Nothing is printed and nothing is sent while the machine is locked.
@@ -25,11 +25,12 @@ pub struct Chat {
     peer: Mutex<Peer>,
     /// Tells the keyboard that somebody is there, or that there may be room for more.
     changed: Condvar,
+    /// With a line that nobody can take yet.
     keyboard_waits: AtomicBool,
     pub socket: Socket,
     pub terminal: Arc<Terminal>,
     is_at_terminal: bool,
-    /// A line from a pipe could not be said.
+    /// Something that came from a pipe could not be said, or something that was heard not be written.
     failed: AtomicBool,
 }
 

@@ -112,8 +112,8 @@ impl Socket {
         Ok(Some((canonical(source), length)))
     }
 
-    /// Rounded down to eight milliseconds, which is as exact as many kernels are, so that it seldom has to be set;
-    /// to wake early is harmless.
+    /// Rounded down to eight milliseconds, which is as exact as many kernels are, so that it seldom has to be
+    /// set; to wake early is harmless.
     fn set_read_timeout(&self, socket: &UdpSocket, timeout: Duration) -> io::Result<()> {
         let rounded = Duration::from_millis((timeout.as_millis() as u64 & !7).max(1));
         let mut current = lock(&self.read_timeout);
