@@ -7,13 +7,13 @@
 //! | | question | in `src/` |
 //! | --- | --- | --- |
 //! | Words | what is on the wire? | `protocol/wire/`: `field.rs`, `message.rs` * |
-//! | | what happens, and what is wanted? | `protocol/`: `event.rs`, `output.rs` * |
+//! | | what happens, and what is wanted? | `protocol/`: `event.rs`, `reason.rs`, `output.rs` * |
 //! | Meet | who is out there, and at what address? | `protocol/meet/`: `room.rs`, `tracker.rs` *, `registration.rs` *, `calls.rs` |
 //! | Reach | does a datagram get through, both ways? | `protocol/reach.rs` * |
 //! | Talk | did you get it, once, in order? | `protocol/talk/`: `receiver.rs` *, `congestion.rs`, `sender.rs` * |
 //! | Part | are you still there? | `protocol/part.rs` * |
 //! | All of it | one remote peer; one peer | `protocol/`: `link.rs` *, `peer.rs` * |
-//! | The world | datagrams, keyboard, screen | `io/`: `terminal.rs`, `harm.rs`, `socket.rs`, `keyboard.rs`, `arguments.rs`, `chat.rs` |
+//! | The world | datagrams, keyboard, screen | `io/`: `terminal.rs`, `harm.rs`, `trace.rs`, `socket.rs`, `keyboard.rs`, `arguments.rs`, `chat.rs` |
 //! | The programs | one loop; two threads | `bin/`: `tracker.rs` *, `peer.rs` * |
 //!
 //! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no thread, no
@@ -40,10 +40,12 @@ pub mod protocol {
 
     pub mod event;
     pub mod output;
+    pub mod reason;
 
     // The words that everything else is told in.
     pub use event::{Event, Failure};
     pub use output::{Output, Transmit};
+    pub use reason::{Reason, Reasons};
     pub use wire::field::{Id, Malformed, NO_COOKIE, Name};
     pub use wire::message::{Body, Introduction, MAX_DATAGRAM, MAX_TEXT, Message, Range, Who, read_datagram};
 
@@ -78,4 +80,5 @@ pub mod io {
     pub mod keyboard;
     pub mod socket;
     pub mod terminal;
+    pub mod trace;
 }

@@ -9,6 +9,7 @@
 //! tracker.
 
 use std::hash::RandomState;
+use std::mem::take;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,7 +38,10 @@ fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn std::error::Error>> {
     let mut buffer: Buffer = [0; MAX_DATAGRAM + 1];
     loop {
         match socket.receive(&mut buffer, tracker.out.wake)? {
-            Some((source, length)) => tracker.handle_datagram(source, &buffer[..length], Instant::now()),
+            Some((source, length)) => {
+                tracker.handle_datagram(source, &buffer[..length], Instant::now());
+                socket.show_arrival(source, &buffer[..length], take(&mut tracker.out.remarks));
+            }
             None => tracker.handle_timeout(Instant::now()),
         }
         tracker.out.transmits.drain(..).for_each(|transmit| socket.send(transmit));

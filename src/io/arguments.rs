@@ -6,12 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clap::Parser;
 
 use super::harm::{Dice, Harm};
 use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
+use super::trace::{Style, Trace};
 use crate::protocol::Name;
 use crate::protocol::meet::calls::PORTS;
 use crate::protocol::meet::room::MAX_ROOM;
@@ -37,9 +39,10 @@ pub struct TrackerArguments {
     #[arg(long)]
     pub forever: bool,
 
-    /// Show every message on stderr: -> sent, <- received, -! not sent, <? not understood
-    #[arg(long)]
-    pub trace: bool,
+    /// Show every message on stderr, and why it is sent or ignored: -> sent, <- received, -! not sent, <? not
+    /// understood
+    #[arg(long, value_name = "STYLE", num_args = 0..=1, require_equals = true, default_missing_value = "story")]
+    pub trace: Option<Style>,
 }
 
 impl TrackerArguments {
@@ -47,7 +50,8 @@ impl TrackerArguments {
     /// A sentence for the person: which address cannot be listened on, and why.
     pub fn open_socket(&self, terminal: &Arc<Terminal>) -> Result<Socket, String> {
         let listen = self.listen;
-        Socket::bind(&[listen], terminal.clone(), self.trace, Harm::default()).map_err(|error| {
+        let trace = self.trace.map(|style| Trace::new(style, "tracker", SystemTime::now()));
+        Socket::bind(&[listen], terminal.clone(), Harm::default(), trace).map_err(|error| {
             format!("cannot listen on {listen}: {}", explain(&error, "is another tracker running?"))
         })
     }
@@ -91,9 +95,10 @@ pub struct PeerArguments {
     #[arg(long, default_value = "lobby")]
     pub room: Name,
 
-    /// Show every message on stderr: -> sent, <- received, -x lost on purpose, -! not sent, <? not understood
-    #[arg(long)]
-    pub trace: bool,
+    /// Show every message on stderr, and why it is sent or ignored: -> sent, <- received, -x lost on purpose,
+    /// -! not sent, <? not understood; `2> alice.log` keeps it off the screen
+    #[arg(long, value_name = "STYLE", num_args = 0..=1, require_equals = true, default_missing_value = "story")]
+    pub trace: Option<Style>,
 
     #[command(flatten)]
     pub harm: Harm,
@@ -137,7 +142,8 @@ impl PeerArguments {
         let Bind(addresses) = self.bind.clone().unwrap_or_else(|| Bind::any_port(any));
         let dice = Dice(self.seed.unwrap_or_else(|| RandomState::new().hash_one("dice")));
         let harm = Harm { dice, ..self.harm.clone() };
-        Socket::bind(&addresses, terminal.clone(), self.trace, harm).map_err(|error| {
+        let trace = self.trace.map(|style| Trace::new(style, self.name.as_str(), SystemTime::now()));
+        Socket::bind(&addresses, terminal.clone(), harm, trace).map_err(|error| {
             let reason = explain(&error, "without --bind, a free port is found");
             format!("cannot bind to {}: {reason}", addresses[0])
         })

@@ -82,14 +82,20 @@ impl Chat {
     /// Takes in what has arrived, if anything, and does what is due by now. Tells what is to be printed, when
     /// to come again even if nothing arrives, and, once the conversation is over, whether it ended well.
     pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> (Vec<Event>, Instant, Option<bool>) {
-        let (events, wake, outcome) = self.act(self.lock(), |peer, now| {
-            match arrival {
-                Some((source, datagram)) => peer.handle_datagram(source, datagram, now),
-                None => peer.handle_timeout(now),
-            }
-            let wake = peer.out.wake.unwrap_or(now + NAP).min(now + NAP);
-            (take(&mut peer.out.events), wake, peer.outcome())
-        });
+        let (mut peer, now) = (self.lock(), Instant::now());
+        match arrival {
+            Some((source, datagram)) => peer.handle_datagram(source, datagram, now),
+            None => peer.handle_timeout(now),
+        }
+        let wake = peer.out.wake.unwrap_or(now + NAP).min(now + NAP);
+        let (events, remarks, outcome) =
+            (take(&mut peer.out.events), take(&mut peer.out.remarks), peer.outcome());
+        let transmits = take(&mut peer.out.transmits);
+        drop(peer);
+        if let Some((source, datagram)) = arrival {
+            self.socket.show_arrival(source, datagram, remarks);
+        }
+        transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
         let keyboard_waits = self.keyboard_waits.load(Relaxed);
         if keyboard_waits && outcome.is_some() {
             self.fail("not all of the input was said: nobody is here any more");

@@ -1,22 +1,20 @@
-//! The one doorway for datagrams: a UDP socket that can be watched, harmed and replaced.
+//! The one doorway for datagrams: a UDP socket that can be harmed, watched and replaced.
 //!
 //! ```text
-//!   0.000 -> 127.0.0.1:55555  REGISTER - 5f0c7a1be2d94863 lobby peer 192.168.1.5:50001
-//!   0.001 <- 127.0.0.1:55555  COOKIE 9b1e0c44d2f7a358
-//!   1.204 -x 127.0.0.1:50002  SAY c2d0... 5f0c... 1 this one was lost on purpose
-//!   1.310 -! 192.0.2.7:50001  PING c2d0... 5f0c... alice  (Network is unreachable)
-//!   1.377 <? 127.0.0.1:40000  what is this?  (unknown verb)
+//! send     --> Harm --> UdpSocket          what leaves, and what has arrived, is shown to the Trace
+//! receive  <----------- UdpSocket
 //! ```
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::harm::{Harm, LATE};
 use super::terminal::Terminal;
+use super::trace::Trace;
 use crate::protocol::wire::field::canonical;
-use crate::protocol::{MAX_DATAGRAM, Transmit, read_datagram};
+use crate::protocol::{MAX_DATAGRAM, Reasons, Transmit};
 
 /// No receive sleeps longer than so: std cannot wake it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -29,12 +27,15 @@ pub struct Socket {
     longest_sleep: Duration,
     /// Where datagrams are harmed or shown: locked while they leave, so that their answers are shown after
     /// them.
-    harm: Option<Mutex<Harm>>,
+    watch: Option<Mutex<Watch>>,
     terminal: Arc<Terminal>,
-    /// Since when there is one.
-    trace: Option<Instant>,
     /// What has gone wrong in sending: the person was told.
     failures: Mutex<std::collections::HashSet<ErrorKind>>,
+}
+
+struct Watch {
+    harm: Harm,
+    trace: Option<Trace>,
 }
 
 /// Where a datagram came from, and how many bytes of the buffer it takes.
@@ -45,16 +46,21 @@ pub type Buffer = [u8; MAX_DATAGRAM + 1];
 
 impl Socket {
     /// Binds to the first of these addresses that is free.
-    pub fn bind(to: &[SocketAddr], terminal: Arc<Terminal>, is_traced: bool, harm: Harm) -> io::Result<Self> {
+    pub fn bind(
+        to: &[SocketAddr],
+        terminal: Arc<Terminal>,
+        harm: Harm,
+        trace: Option<Trace>,
+    ) -> io::Result<Self> {
         let socket = open(to)?;
         Ok(Self {
             is_ipv6: socket.local_addr()?.is_ipv6(),
             current: RwLock::new(Arc::new(socket)),
             read_timeout: Mutex::default(),
             longest_sleep: if harm.reorder > 0 { LATE } else { LONGEST_SLEEP },
-            harm: (is_traced || harm.loss | harm.duplicate | harm.reorder > 0).then(|| Mutex::new(harm)),
+            watch: (trace.is_some() || harm.loss | harm.duplicate | harm.reorder > 0)
+                .then(|| Mutex::new(Watch { harm, trace })),
             terminal,
-            trace: is_traced.then(Instant::now),
             failures: Mutex::default(),
         })
     }
@@ -76,17 +82,25 @@ impl Socket {
         let fresh = open(&[(self.local_addr()?.ip(), 0).into()])?;
         *self.current.write().expect("a panic ends the program") = Arc::new(fresh);
         *lock(&self.read_timeout) = Duration::ZERO;
-        self.harm.iter().for_each(|harm| lock(harm).held_back = None);
+        self.watch.iter().for_each(|watch| lock(watch).harm.held_back = None);
         Ok(())
     }
 
     /// Sends a datagram, or harms it. A failed send is a lost datagram.
     pub fn send(&self, transmit: Transmit) {
-        let Some(harm) = &self.harm else { return self.send_now(&transmit) };
-        let mut harm = lock(harm);
+        let Some(watch) = &self.watch else { return self.send_now(&transmit, &mut None) };
+        let Watch { harm, trace } = &mut *lock(watch);
         match harm.pass(transmit) {
-            Ok(leaving) => leaving.iter().for_each(|transmit| self.send_now(transmit)),
-            Err(Transmit { destination, datagram }) => self.show("-x", destination, &datagram, ""),
+            Ok(leaving) => leaving.iter().for_each(|transmit| self.send_now(transmit, trace)),
+            Err(lost) => self.show(trace, SystemTime::now(), "-x", &lost, ""),
+        }
+    }
+
+    /// Shows what has arrived, and what became of it.
+    pub fn show_arrival(&self, source: SocketAddr, datagram: &[u8], reasons: Reasons) {
+        if let Some(watch) = &self.watch {
+            let arrived = Transmit { destination: source, datagram: datagram.into(), reasons };
+            self.show(&mut lock(watch).trace, SystemTime::now(), "<-", &arrived, "");
         }
     }
 
@@ -100,15 +114,15 @@ impl Socket {
         let socket = self.current();
         self.set_read_timeout(&socket, timeout)?;
         let received = socket.recv_from(buffer);
-        let mut harm = self.harm.as_ref().map(lock);
-        let is_late = |(since, _): &mut (Instant, Transmit)| since.elapsed() >= LATE;
-        let late = harm.as_mut().and_then(|harm| harm.held_back.take_if(is_late));
-        late.iter().for_each(|(_, late)| self.send_now(late));
+        if let Some(watch) = &self.watch {
+            let Watch { harm, trace } = &mut *lock(watch);
+            let late = harm.held_back.take_if(|(since, _)| since.elapsed() >= LATE);
+            late.iter().for_each(|(_, late)| self.send_now(late, trace));
+        }
         let (length, source) = match received {
             Err(error) if is_passing(&error) => return Ok(None),
             received => received?,
         };
-        self.show("<-", canonical(source), &buffer[..length], "");
         Ok(Some((canonical(source), length)))
     }
 
@@ -128,15 +142,17 @@ impl Socket {
         self.current.read().expect("a panic ends the program").clone()
     }
 
-    fn send_now(&self, Transmit { destination, datagram }: &Transmit) {
-        let address = match *destination {
+    fn send_now(&self, transmit: &Transmit, trace: &mut Option<Trace>) {
+        let destination = transmit.destination;
+        let address = match destination {
             SocketAddr::V4(v4) if self.is_ipv6 => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
             address => address,
         };
-        match self.current().send_to(datagram, address) {
-            Ok(_) => self.show("->", *destination, datagram, ""),
+        let time = SystemTime::now(); // before it can arrive
+        match self.current().send_to(&transmit.datagram, address) {
+            Ok(_) => self.show(trace, time, "->", transmit, ""),
             Err(error) => {
-                self.show("-!", *destination, datagram, &format!("  ({error})"));
+                self.show(trace, time, "-!", transmit, &error.to_string());
                 if lock(&self.failures).insert(error.kind()) {
                     self.terminal.news(&format!(
                         "cannot send to {destination}: {error} (is this machine on a network, and may this program use it?)"
@@ -146,10 +162,16 @@ impl Socket {
         }
     }
 
-    fn show(&self, arrow: &str, address: SocketAddr, datagram: &[u8], why: &str) {
-        if let Some(started) = self.trace {
-            self.terminal.news(&trace_lines(started.elapsed(), arrow, address, datagram, why));
-        }
+    fn show(
+        &self,
+        trace: &mut Option<Trace>,
+        time: SystemTime,
+        arrow: &str,
+        passing: &Transmit,
+        error: &str,
+    ) {
+        let lines = trace.iter_mut().flat_map(|trace| trace.lines(time, arrow, passing, error));
+        lines.for_each(|(line, colours)| self.terminal.coloured_news(&line, &colours));
     }
 }
 
@@ -175,22 +197,6 @@ fn is_passing(error: &io::Error) -> bool {
         ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable => true,
         _ => matches!(error.raw_os_error(), Some(WSAEMSGSIZE | WSAENETRESET)),
     }
-}
-
-/// A line for each message; the first with time and address, the others indented under it.
-fn trace_lines(time: Duration, mut arrow: &str, address: SocketAddr, datagram: &[u8], why: &str) -> String {
-    let (mut head, mut address) = (format!("{:7.3}", time.as_secs_f64()), address.to_string());
-    let mut lines = Vec::new();
-    for (line, message) in read_datagram(datagram) {
-        let text =
-            String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line)).replace('\n', "\u{fffd}");
-        lines.push(match message {
-            Ok(_) => format!("{head} {arrow} {address}  {text}{why}"),
-            Err(error) => format!("{head} <? {address}  {text}  ({error})"),
-        });
-        (head, arrow, address) = (" ".repeat(7), "  ", " ".repeat(address.len()));
-    }
-    lines.join("\n")
 }
 
 /// Resolves `HOST:PORT` to the first address of the wanted family, or simply the first.
@@ -240,18 +246,5 @@ mod tests {
                 && is_passing(&io::Error::from_raw_os_error(10040))
         );
         assert!(!is_passing(&ErrorKind::PermissionDenied.into()));
-    }
-
-    #[test]
-    fn further_messages_of_a_datagram_are_indented_under_the_first() {
-        let at = SocketAddr::from(([192, 0, 2, 1], 50001));
-        let lines =
-            trace_lines(Duration::from_millis(1204), "->", at, b"COOKIE one\nnonsense\nCOOKIE two\n", "");
-        let expected = [
-            "  1.204 -> 192.0.2.1:50001  COOKIE one",
-            "        <?                  nonsense  (unknown verb)",
-            "                            COOKIE two",
-        ];
-        assert_eq!(lines.lines().map(str::trim_end).collect::<Vec<_>>(), expected);
     }
 }

@@ -54,6 +54,7 @@ impl Style {
 /// lock of the state first, and holds it while it writes.
 pub struct Terminal {
     style: Style,
+    has_colours: bool,
     state: Mutex<State>,
 }
 
@@ -66,7 +67,10 @@ struct State {
 
 impl Terminal {
     pub fn open() -> Self {
-        Self { style: Style::of_this_terminal(), state: Mutex::default() }
+        let is_wanted = var_os("NO_COLOR").is_none_or(|value| value.is_empty()); // see no-color.org
+        let is_able = var_os("TERM").is_some_and(|term| term != "dumb") || var_os("WT_SESSION").is_some();
+        let has_colours = io::stderr().is_terminal() && is_wanted && is_able;
+        Self { style: Style::of_this_terminal(), has_colours, state: Mutex::default() }
     }
 
     /// Shows the prompt where a person sits at both ends, stdin and stdout: when somebody is there for the
@@ -96,16 +100,22 @@ impl Terminal {
     /// # Errors
     /// Those of stdout.
     pub fn chat(&self, text: &str) -> io::Result<()> {
-        self.write(io::stdout(), text, self.style)
+        self.write(io::stdout(), text, self.style, &[])
     }
 
     /// News: lines of text on stderr. Nobody is told where stderr is closed.
     pub fn news(&self, text: &str) {
-        let style = if io::stderr().is_terminal() { self.style } else { Style::Plain };
-        _ = self.write(io::stderr(), text, style);
+        self.coloured_news(text, &[]);
     }
 
-    fn write(&self, to: impl Write, text: &str, style: Style) -> io::Result<()> {
+    /// News, with the first place of each of these words in one of the eight colours of ANSI.
+    pub fn coloured_news(&self, text: &str, words: &[(&str, u8)]) {
+        let style = if io::stderr().is_terminal() { self.style } else { Style::Plain };
+        let words = if self.has_colours { words } else { &[] };
+        _ = self.write(io::stderr(), text, style, words);
+    }
+
+    fn write(&self, to: impl Write, text: &str, style: Style, words: &[(&str, u8)]) -> io::Result<()> {
         let text = printable(text);
         let mut state = self.state.lock().expect("a panic ends the program");
         let mut output = String::new();
@@ -118,6 +128,9 @@ impl Terminal {
         }
         if matches!(style, Style::Overwrite { .. }) && state.prompt_is_shown {
             output.push_str(PROMPT);
+        }
+        for (word, colour) in words {
+            output = output.replacen(word, &format!("\x1b[3{colour}m{word}\x1b[m"), 1);
         }
         write_whole(to, &output)
     }

@@ -12,7 +12,7 @@ use super::part::{Parting, Side, Side::Talking, Stage};
 use super::reach::{ATTEMPTS, Path};
 use super::talk::receiver::{Received, Receiver};
 use super::talk::sender::Sender;
-use super::{Body, Event, Output, Range, Who};
+use super::{Body, Event, Output, Range, Reason, Who};
 
 pub struct Link {
     pub who: Who,
@@ -20,7 +20,7 @@ pub struct Link {
     pub sender: Sender,
     receiver: Receiver,
     /// Where an acknowledgement is owed.
-    acknowledge: Option<SocketAddr>,
+    acknowledge: Option<(SocketAddr, Option<Reason>)>,
     pub parting: Parting,
     is_slow: bool,
 }
@@ -53,8 +53,8 @@ impl Link {
         self.parting.is_over() || self.path.is_given_up()
     }
 
-    pub fn handle_pong(&mut self, source: SocketAddr, now: Instant) {
-        let sample = self.path.handle_pong(source, now);
+    pub fn handle_pong(&mut self, source: SocketAddr, out: &mut Output) {
+        let sample = self.path.handle_pong(source, out);
         sample.into_iter().for_each(|sample| self.sender.round_trip.seed(sample));
     }
 
@@ -62,16 +62,16 @@ impl Link {
     pub fn handle_numbered(&mut self, source: SocketAddr, sequence: u64, body: Body, out: &mut Output) {
         self.path.note_heard(source, true, out.now);
         self.parting.hear_numbered(out.now);
-        self.acknowledge = Some(source);
-        self.receiver.handle(sequence, body);
+        self.acknowledge = Some((source, None));
+        self.receiver.handle(sequence, body).into_iter().for_each(|reason| out.note(reason));
         while let Some(received) = self.receiver.deliver() {
             self.deliver(received, out);
         }
     }
 
-    pub fn handle_ack(&mut self, source: SocketAddr, next: u64, ranges: &[Range], now: Instant) {
-        self.path.note_heard(source, true, now);
-        self.sender.handle_ack(next, ranges, now);
+    pub fn handle_ack(&mut self, source: SocketAddr, next: u64, ranges: &[Range], out: &mut Output) {
+        self.path.note_heard(source, true, out.now);
+        self.sender.handle_ack(next, ranges, out.now).into_iter().for_each(|reason| out.note(reason));
     }
 
     /// Says a line, unless they have left or we have said all.
@@ -97,8 +97,8 @@ impl Link {
         }
         self.run_parting(out);
         // The acknowledgement first, so that lines can travel with it.
-        if let Some(destination) = self.acknowledge.take() {
-            out.send(destination, &self.receiver.acknowledgement(self.who.id, self.path.us.id));
+        if let Some((destination, reason)) = self.acknowledge.take() {
+            out.send(destination, &self.receiver.acknowledgement(self.who.id, self.path.us.id), reason);
         }
         // Heard in this very turn.
         if self.path.last_heard == Some(out.now) {
@@ -113,7 +113,7 @@ impl Link {
 
     fn deliver(&mut self, received: Received, out: &mut Output) {
         match received {
-            _ if self.parting.is_over() => {}
+            _ if self.parting.is_over() => out.note(Reason::Ignored("after the end")),
             Received::Line(line) if self.parting.they == Talking => out.tell(Event::Line(self.who, line)),
             Received::End if self.parting.hear(Side::Ended, out.now) => out.tell(Event::Ended(self.who)),
             Received::Bye if self.parting.hear(Side::Left, out.now) => out.tell(Event::Left(self.who)),
@@ -121,7 +121,7 @@ impl Link {
                 self.parting.stage = Stage::Gone;
                 out.tell(Event::Broken(self.who, self.sender.unacknowledged()));
             }
-            _ => {}
+            _ => out.note(Reason::Ignored("after the end")),
         }
     }
 
@@ -131,7 +131,7 @@ impl Link {
             out.tell(Event::Unacknowledged(self.who, self.sender.unacknowledged()));
         }
         if self.parting.repeat_acknowledgement(out) {
-            self.acknowledge = self.path.endpoint;
+            self.acknowledge = self.path.endpoint.map(|endpoint| (endpoint, Some(Reason::OnceMore)));
         }
         let silent_since = self.path.last_heard.filter(|_| self.path.endpoint.is_some());
         let since = silent_since.into_iter().chain(self.sender.stalled_since()).min();
@@ -193,7 +193,7 @@ mod tests {
 
         fn reached() -> Self {
             let mut bench = Self::new();
-            bench.link.handle_pong(at(BOB), bench.start);
+            bench.link.handle_pong(at(BOB), &mut bench.out);
             bench.turn();
             bench
         }
@@ -235,7 +235,7 @@ mod tests {
         }
 
         fn hear_ack(&mut self, next: u64) -> Vec<Event> {
-            self.link.handle_ack(at(BOB), next, &[], self.out.now);
+            self.link.handle_ack(at(BOB), next, &[], &mut self.out);
             self.turn();
             self.events()
         }
@@ -245,7 +245,7 @@ mod tests {
     fn a_line_said_before_they_are_reached_leaves_when_they_are() {
         let mut bench = Bench::new();
         assert!(bench.say("hello").is_empty());
-        bench.link.handle_pong(at(BOB), bench.start);
+        bench.link.handle_pong(at(BOB), &mut bench.out);
         assert_eq!(bench.turn(), [format!("{BOB} SAY")]);
     }
 
@@ -324,7 +324,7 @@ mod tests {
             (0..unacknowledged).for_each(|_| _ = bench.say("hello"));
             bench.run_until(10_000);
             if unacknowledged > 0 {
-                bench.link.handle_pong(at(BOB), bench.out.now);
+                bench.link.handle_pong(at(BOB), &mut bench.out);
             }
             bench.run_until(19_999);
             assert!(!bench.link.is_over());

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
+use super::reason::{Reason, Reasons};
 use super::wire::message::{MAX_DATAGRAM, Message};
 
 /// A datagram to be sent: one message or several, each a line that ends in `\n`.
@@ -14,19 +15,25 @@ use super::wire::message::{MAX_DATAGRAM, Message};
 pub struct Transmit {
     pub destination: SocketAddr,
     pub datagram: Vec<u8>,
+    pub reasons: Reasons,
 }
 
 pub struct Output {
     pub now: Instant,
     pub transmits: Vec<Transmit>,
     pub events: Vec<Event>,
+    /// What became of the messages of the datagram that was taken in last.
+    pub remarks: Reasons,
+    /// Which of them is being taken in.
+    pub reading: usize,
     /// When something is due, at the earliest.
     pub wake: Option<Instant>,
 }
 
 impl Output {
     pub fn new(now: Instant) -> Self {
-        Self { now, transmits: Vec::new(), events: Vec::new(), wake: Some(now) }
+        let (transmits, events, remarks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { now, transmits, events, remarks, reading: 0, wake: Some(now) }
     }
 
     /// A new turn begins: whoever still wants to be woken says so again.
@@ -34,22 +41,31 @@ impl Output {
         (self.now, self.wake) = (now, None);
     }
 
-    pub fn send(&mut self, destination: SocketAddr, message: &Message) {
-        self.send_line(destination, &format!("{message}\n"));
+    /// Sends a message; one that is sent again has a reason.
+    pub fn send(&mut self, destination: SocketAddr, message: &Message, reason: Option<Reason>) {
+        self.send_line(destination, &format!("{message}\n"), reason);
     }
 
     /// Sends a message that is written already; it shares a datagram with others while they fit.
-    pub fn send_line(&mut self, destination: SocketAddr, line: &str) {
-        match self.open_datagram(destination, line.len()) {
-            Some(open) => open.datagram.extend_from_slice(line.as_bytes()),
-            None => self.transmits.push(Transmit { destination, datagram: line.into() }),
-        }
+    pub fn send_line(&mut self, destination: SocketAddr, line: &str, reason: Option<Reason>) {
+        let Some(open) = self.open_datagram(destination, line.len()) else {
+            let reasons = reason.into_iter().map(|reason| (0, reason)).collect();
+            return self.transmits.push(Transmit { destination, datagram: line.into(), reasons });
+        };
+        let index = || open.datagram.iter().filter(|byte| **byte == b'\n').count();
+        open.reasons.extend(reason.map(|reason| (index(), reason)));
+        open.datagram.extend_from_slice(line.as_bytes());
     }
 
     /// The last datagram for this destination, not yet sent, if so many more bytes fit into it.
     pub fn open_datagram(&mut self, destination: SocketAddr, bytes: usize) -> Option<&mut Transmit> {
         let last = self.transmits.iter_mut().rev().find(|transmit| transmit.destination == destination);
         last.filter(|open| open.datagram.len() + bytes <= MAX_DATAGRAM)
+    }
+
+    /// Says what became of the message that is being taken in.
+    pub fn note(&mut self, reason: Reason) {
+        self.remarks.push((self.reading, reason));
     }
 
     pub fn tell(&mut self, event: Event) {
@@ -87,7 +103,7 @@ mod tests {
         let [alice, bob] = [1, 2].map(|host| SocketAddr::from(([192, 0, 2, host], 50001)));
         let line = format!("{}\n", "x".repeat(MAX_DATAGRAM / 2 - 1));
         for destination in [alice, bob, alice, alice] {
-            out.send_line(destination, &line);
+            out.send_line(destination, &line, None);
         }
         let sizes: Vec<_> =
             out.transmits.iter().map(|sent| (sent.destination, sent.datagram.len())).collect();

@@ -17,7 +17,7 @@ use super::meet::calls::Calls;
 use super::meet::registration::Registration;
 use super::part::{LAST_WORDS, Side, Stage};
 use super::reach::ATTEMPTS;
-use super::{Event, Failure, Id, Message, Name, Output, Who, read_datagram};
+use super::{Event, Failure, Id, Message, Name, Output, Reason, Who, read_datagram};
 
 /// Links at most.
 const MAX_LINKS: usize = 64;
@@ -42,7 +42,7 @@ pub struct Peer {
     registration: Option<Registration>,
     calls: Option<Calls>,
     links: BTreeMap<Id, Link>,
-    departed: VecDeque<Id>,
+    departed: VecDeque<(Id, Reason)>,
     phase: Phase,
     /// How many of the complete room are over.
     over: u64,
@@ -109,8 +109,11 @@ impl Peer {
     /// Takes in what arrived from `source`.
     pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
         self.out.now = now;
-        let messages = read_datagram(datagram).into_iter().filter_map(|(_, message)| message.ok());
-        messages.for_each(|message| self.handle_message(source, message));
+        self.out.remarks.clear();
+        for (index, (_, message)) in read_datagram(datagram).into_iter().enumerate() {
+            self.out.reading = index;
+            message.into_iter().for_each(|message| self.handle_message(source, message));
+        }
         self.handle_timeout(now);
     }
 
@@ -186,16 +189,21 @@ impl Peer {
 
     fn handle_message(&mut self, source: SocketAddr, message: Message) {
         match message {
-            Message::Ping { to, from } if from.id != self.us.id => self.handle_ping(source, to, from),
-            Message::Pong { to, from } if to == self.us.id => {
-                self.calls.iter_mut().for_each(|calls| calls.remember(from)); // it has heard us
-                self.on_link(from.id, source, |link, out| link.handle_pong(source, out.now));
+            Message::Ping { to, from } => self.handle_ping(source, to, from),
+            Message::Pong { to, .. } | Message::Numbered { to, .. } | Message::Ack { to, .. }
+                if to != self.us.id =>
+            {
+                self.out.note(Reason::Ignored("for another"));
             }
-            Message::Numbered { to, from, sequence, body } if to == self.us.id => {
+            Message::Pong { from, .. } => {
+                self.calls.iter_mut().for_each(|calls| calls.remember(from)); // it has heard us
+                self.on_link(from.id, source, |link, out| link.handle_pong(source, out));
+            }
+            Message::Numbered { from, sequence, body, .. } => {
                 self.on_link(from, source, |link, out| link.handle_numbered(source, sequence, body, out));
             }
-            Message::Ack { to, from, next, ranges } if to == self.us.id => {
-                self.on_link(from, source, |link, out| link.handle_ack(source, next, &ranges, out.now));
+            Message::Ack { from, next, ranges, .. } => {
+                self.on_link(from, source, |link, out| link.handle_ack(source, next, &ranges, out));
             }
             message => self.handle_introduction(source, message),
         }
@@ -205,30 +213,33 @@ impl Peer {
     fn handle_ping(&mut self, source: SocketAddr, to: Name, from: Who) {
         let is_for_us = to == self.us.id.into();
         if !is_for_us && to != self.room {
-            return;
+            return self.out.note(Reason::Ignored("for another"));
         }
         if let Some(link) = self.links.get_mut(&from.id) {
             return link.path.handle_ping(source, is_for_us, &mut self.out);
         }
-        if let Some(calls) = self.calls.as_mut().filter(|_| !self.departed.contains(&from.id)) {
-            calls.remember(from);
-            self.out.send(source, &Message::Pong { to: from.id, from: self.us });
-            self.out.send(source, &Message::Ping { to: from.id.into(), from: self.us });
-        }
+        let is_welcome = self.refusal(from.id).is_none();
+        let Some(calls) = self.calls.as_mut().filter(|_| is_welcome) else { return self.refuse(from.id) };
+        let again = calls.stranger(from.id).map(|_| Reason::Again("it may get through now"));
+        calls.remember(from);
+        self.out.send(source, &Message::Pong { to: from.id, from: self.us }, None);
+        self.out.send(source, &Message::Ping { to: from.id.into(), from: self.us }, again);
     }
 
     /// What only the tracker may say.
     fn handle_introduction(&mut self, source: SocketAddr, message: Message) {
         let tracker = self.registration.as_mut().filter(|registration| registration.tracker == source);
-        let Some(registration) = tracker else { return };
+        let Some(registration) = tracker else {
+            return self.out.note(Reason::Ignored("not from our tracker"));
+        };
         let Some(other) = registration.handle_message(message, &mut self.out) else { return };
         if self.links.get(&other.id).is_some_and(|link| link.path.endpoint.is_some()) {
-            registration.met(other.id, &mut self.out);
+            registration.met(other.id, Some(Reason::Again("once more introduced")), &mut self.out);
         }
         // Half of all homes number alike: what is our own address here is not where the other is.
         let private = if other.private == registration.private { other.public } else { other.private };
         self.add_link(Who { id: other.id, name: other.name }, other.public);
-        let Some(link) = self.links.get_mut(&other.id) else { return };
+        let Some(link) = self.links.get_mut(&other.id) else { return self.refuse(other.id) };
         link.path.introduce(other.public, private, &mut self.out);
     }
 
@@ -237,21 +248,20 @@ impl Peer {
     fn on_link(&mut self, from: Id, source: SocketAddr, take_in: impl FnOnce(&mut Link, &mut Output)) {
         let stranger = self.calls.as_ref().and_then(|calls| calls.stranger(from));
         stranger.into_iter().for_each(|who| self.add_link(who, source));
-        let Some(link) = self.links.get_mut(&from) else { return };
+        let Some(link) = self.links.get_mut(&from) else { return self.refuse(from) };
         self.calls.iter_mut().for_each(|calls| calls.answered(source));
         if link.path.endpoint.is_none() {
+            self.out.note(Reason::Linked("made"));
             self.out.tell(Event::Reached { who: link.who, first: !self.reached });
             self.reached = true;
-            self.registration.iter_mut().for_each(|registration| registration.met(from, &mut self.out));
+            self.registration.iter_mut().for_each(|registration| registration.met(from, None, &mut self.out));
         }
         take_in(link, &mut self.out);
     }
 
     /// Where the ways to meet come together: an id and an endpoint become a link.
     fn add_link(&mut self, who: Who, endpoint: SocketAddr) {
-        let is_known =
-            self.links.contains_key(&who.id) || self.departed.contains(&who.id) || who.id == self.us.id;
-        if is_known || !self.takes_part() || self.links.len() >= MAX_LINKS {
+        if self.links.contains_key(&who.id) || self.refusal(who.id).is_some() {
             return;
         }
         self.out.tell(Event::Introduced(who, endpoint));
@@ -260,6 +270,21 @@ impl Peer {
             link.say_last(Side::Ended, self.out.now);
         }
         self.links.insert(who.id, link);
+    }
+
+    /// Why there can be no link to this one.
+    fn refusal(&self, id: Id) -> Option<Reason> {
+        let departed = self.departed.iter().find(|(other, _)| *other == id).map(|(_, reason)| *reason);
+        match self.links.len() {
+            _ if id == self.us.id => Some(Reason::Ignored("our own")),
+            _ if !self.takes_part() => Some(Reason::Ignored("we are leaving")),
+            MAX_LINKS.. => departed.or(Some(Reason::Ignored("too many are here"))),
+            _ => departed,
+        }
+    }
+
+    fn refuse(&mut self, id: Id) {
+        self.out.note(self.refusal(id).unwrap_or(Reason::Ignored("not introduced")));
     }
 
     fn takes_part(&self) -> bool {
@@ -272,6 +297,8 @@ impl Peer {
         let is_pair = self.room_size().map_or(self.links.len() + self.departed.len() == 1, |size| size == 2);
         for link in over.iter().filter_map(|id| self.links.remove(id)) {
             let unacknowledged = link.sender.unacknowledged();
+            let fate = if link.parting.they == Side::Left { "has left" } else { "is given up" };
+            self.departed.push_front((link.who.id, Reason::Departed(link.who.name, fate)));
             if link.path.is_given_up() {
                 let ours = self.registration.as_ref().and_then(|known| Some((known.private, known.public?)));
                 let (tried, public) = (link.path.tried.into_iter().collect(), link.path.public);
@@ -281,7 +308,6 @@ impl Peer {
             self.failed |= link.parting.stage == Stage::Gone && is_pair || unacknowledged > 0;
         }
         self.over += self.room_size().map_or(0, |_| over.len() as u64);
-        over.into_iter().for_each(|id| self.departed.push_front(id));
         self.departed.truncate(MAX_DEPARTED);
     }
 

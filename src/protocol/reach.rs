@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::wire::field::is_local;
-use super::{Id, Message, Output, Who};
+use super::{Id, Message, Output, Reason, Who};
 
 /// Between two rounds of pings to all candidates.
 const PING_INTERVAL: Duration = Duration::from_millis(100);
@@ -72,7 +72,7 @@ pub struct Path {
 /// A new address that is tried while the old one serves.
 struct Moving {
     to: SocketAddr,
-    until: Instant,
+    since: Instant,
     next_ping: Instant,
 }
 
@@ -106,7 +106,7 @@ impl Path {
         let mut new: Vec<SocketAddr> = said.into_iter().flatten().collect();
         new.retain(|candidate| self.add_candidate(*candidate));
         match self.endpoint {
-            None => new.into_iter().for_each(|new| self.ping(new, out)),
+            None => new.into_iter().for_each(|new| self.ping(new, None, out)),
             Some(_) => new.into_iter().take(1).for_each(|new| self.try_moving(new, out.now)),
         }
     }
@@ -116,27 +116,31 @@ impl Path {
     /// a path has moved.
     pub fn handle_ping(&mut self, source: SocketAddr, is_for_us: bool, out: &mut Output) {
         if self.endpoint.is_some() && self.answered == Some(source) {
-            return; // it came in one datagram with the PONG that made the link: our first answer will make theirs
+            // It came in one datagram with the PONG that made the link: our first answer will make theirs.
+            return out.note(Reason::Ignored("answered already"));
         }
-        out.send(source, &Message::Pong { to: self.them, from: self.us });
+        out.send(source, &Message::Pong { to: self.them, from: self.us }, None);
         if self.endpoint.is_some() {
             self.note_heard(source, is_for_us, out.now);
         } else {
             (self.last_heard, self.answered) = (Some(out.now), Some(source));
             self.add_candidate(source);
-            self.ping(source, out);
+            self.ping(source, None, out);
         }
     }
 
     /// Takes in a PONG: datagrams go both ways. Tells how long ago the oldest unanswered PING left: a guess
     /// at the round trip.
-    pub fn handle_pong(&mut self, source: SocketAddr, now: Instant) -> Option<Duration> {
+    pub fn handle_pong(&mut self, source: SocketAddr, out: &mut Output) -> Option<Duration> {
         let is_answer = self.moving.as_ref().is_some_and(|moving| moving.to == source);
-        if is_answer && self.last_heard_there + OLD_PATH_SILENT <= now {
+        if is_answer && self.last_heard_there + OLD_PATH_SILENT <= out.now {
             (self.endpoint, self.moving) = (Some(source), None);
+            out.note(Reason::Linked("moved here"));
+        } else if self.endpoint.is_some_and(|endpoint| endpoint != source) {
+            out.note(Reason::Ignored("linked elsewhere"));
         }
-        self.note_heard(source, false, now);
-        self.pinged.take().map(|pinged| now - pinged)
+        self.note_heard(source, false, out.now);
+        self.pinged.take().map(|pinged| out.now - pinged)
     }
 
     /// They have heard us, and we hear them from `source`: they are reached. A message of their own from a
@@ -158,7 +162,7 @@ impl Path {
         if self.endpoint.is_some_and(|endpoint| endpoint != to)
             && self.moving.as_ref().is_none_or(|moving| moving.to != to)
         {
-            self.moving = Some(Moving { to, until: now + MOVE, next_ping: now });
+            self.moving = Some(Moving { to, since: now, next_ping: now });
         }
     }
 
@@ -178,22 +182,26 @@ impl Path {
     /// Pings whom it is time to ping. While they are being reached, hands out each further attempt as it
     /// begins.
     pub fn run(&mut self, out: &mut Output) -> Option<u32> {
+        let waited = self.pinged.map(|since| Reason::NoAnswer(out.now - since));
         let Some(endpoint) = self.endpoint else {
             let is_new_attempt = out.is_due_again(&mut self.attempt_ends, ATTEMPT);
             self.attempt += u32::from(is_new_attempt);
             if out.is_due_again(&mut self.next_ping, PING_INTERVAL) {
-                self.candidates.clone().into_iter().for_each(|candidate| self.ping(candidate, out));
+                self.candidates.clone().into_iter().for_each(|candidate| self.ping(candidate, waited, out));
             }
             return is_new_attempt.then_some(self.attempt);
         };
         self.answered = None;
         if out.is_due_again(&mut self.next_ping, KEEPALIVE) {
-            self.ping(endpoint, out);
+            self.ping(endpoint, waited.or(Some(Reason::Keepalive)), out);
         }
-        self.moving.take_if(|moving| out.is_due(moving.until));
+        self.moving.take_if(|moving| out.is_due(moving.since + MOVE));
         let mut is_due = |moving: &mut Moving| out.is_due_again(&mut moving.next_ping, PING_INTERVAL);
-        let new = self.moving.as_mut().and_then(|moving| is_due(moving).then_some(moving.to));
-        new.into_iter().for_each(|new| self.ping(new, out));
+        let new = self.moving.as_mut().and_then(|moving| is_due(moving).then_some((moving.to, moving.since)));
+        new.into_iter().for_each(|(new, since)| {
+            let again = (since < out.now).then(|| Reason::NoAnswer(out.now - since));
+            self.ping(new, again, out);
+        });
         None
     }
 
@@ -205,12 +213,14 @@ impl Path {
         is_of_use && is_new
     }
 
-    fn ping(&mut self, destination: SocketAddr, out: &mut Output) {
+    /// Without a reason, where it is the first at this address, or something has happened.
+    fn ping(&mut self, destination: SocketAddr, reason: Option<Reason>, out: &mut Output) {
+        let again = self.tried.contains(&destination).then_some(Reason::Again("it may get through now"));
         if self.endpoint.is_none() && self.tried.len() < MAX_CANDIDATES * ATTEMPTS as usize {
             self.tried.insert(destination);
         }
         self.pinged.get_or_insert(out.now);
-        out.send(destination, &Message::Ping { to: self.them.into(), from: self.us });
+        out.send(destination, &Message::Ping { to: self.them.into(), from: self.us }, reason.or(again));
     }
 }
 
@@ -289,7 +299,7 @@ mod tests {
         }
 
         fn pong(&mut self, source: &str) -> Vec<String> {
-            self.path.handle_pong(at(source), self.out.now);
+            self.path.handle_pong(at(source), &mut self.out);
             self.turn(self.out.now)
         }
 
@@ -350,7 +360,7 @@ mod tests {
     fn the_ping_that_comes_with_the_pong_that_makes_the_link_is_not_answered_a_second_time() {
         let mut bench = Bench::introduced();
         bench.ping(PUBLIC, true);
-        bench.path.handle_pong(at(PUBLIC), bench.out.now);
+        bench.path.handle_pong(at(PUBLIC), &mut bench.out);
         assert!(bench.ping(PUBLIC, true).is_empty());
     }
 
@@ -358,7 +368,7 @@ mod tests {
     fn the_first_pong_makes_the_link_and_says_how_long_it_took() {
         let mut bench = Bench::introduced();
         bench.run_until(130);
-        let sample = bench.path.handle_pong(at(PRIVATE), bench.out.now);
+        let sample = bench.path.handle_pong(at(PRIVATE), &mut bench.out);
         assert_eq!((bench.path.endpoint, sample), (Some(at(PRIVATE)), Some(Duration::from_millis(130))));
         bench.turn(bench.out.now);
         assert_eq!(bench.run_until(5129), [], "no more pings to the candidates");
@@ -473,6 +483,6 @@ mod tests {
         bench.path.restart(bench.out.now);
         bench.introduce(NEW, PRIVATE);
         bench.run_until(3040);
-        assert_eq!(bench.path.handle_pong(at(NEW), bench.out.now), Some(Duration::from_millis(40)));
+        assert_eq!(bench.path.handle_pong(at(NEW), &mut bench.out), Some(Duration::from_millis(40)));
     }
 }

@@ -70,7 +70,7 @@ fn junk_before_during_and_after_disturbs_nobody() {
 fn junk_is_traced_and_nothing_hostile_reaches_the_screen() {
     let stranger = stranger();
     let (tracker, address) = tracker(&[]);
-    let alice = peer(address, &["--trace"]);
+    let alice = peer(address, &["--trace=wire"]);
     let at = endpoint(&tracker.wait_for_output("(peer)"));
     for datagram in ["", "HELLO\n", "SAY \x1b[2J\u{202e}\n", "PING a\nPONG\n"] {
         stranger.send_to(datagram.as_bytes(), at).unwrap();
@@ -93,7 +93,7 @@ fn hostile_text_is_shown_harmless() {
 
 #[test]
 fn a_stranger_writes_no_line_of_its_own_into_a_trace() {
-    let arguments = ["--direct", "--bind", "127.0.0.1:0", "--trace"];
+    let arguments = ["--direct", "--bind", "127.0.0.1:0", "--trace=wire"];
     let alice = Program::start(peer_command().args(arguments));
     let line = alice.wait_for_news("Waiting to be called at ");
     let at: SocketAddr = line.rsplit(' ').next().unwrap().parse().unwrap();

@@ -70,7 +70,7 @@ impl Hand {
 
 /// A peer that waits to be called.
 fn waiting_alice(flags: &[&str]) -> Program {
-    let arguments = ["--direct", "--name", "alice", "--bind", "127.0.0.1:0", "--trace"];
+    let arguments = ["--direct", "--name", "alice", "--bind", "127.0.0.1:0", "--trace=wire"];
     Program::start(peer_command().args(arguments).args(flags))
 }
 

@@ -330,7 +330,7 @@ impl World {
 
     /// Out through the sender's routers; what happens at the other end is decided when it gets there.
     fn send(&mut self, from: usize, transmit: Transmit) {
-        let Transmit { destination, datagram } = transmit;
+        let Transmit { destination, datagram, .. } = transmit;
         assert!((1..=1200).contains(&datagram.len()), "{} bytes", datagram.len());
         self.hosts[from].note_sent(&datagram);
         let (mut realm, mut source) = (self.hosts[from].realm, self.hosts[from].endpoint);

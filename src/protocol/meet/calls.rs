@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::protocol::{Event, Id, Message, Name, Output, Who};
+use crate::protocol::{Event, Id, Message, Name, Output, Reason, Who};
 
 /// The ports that peers on one machine share out among themselves, and that a LAN is called on.
 pub const PORTS: std::ops::RangeInclusive<u16> = 50001..=50010;
@@ -33,15 +33,17 @@ const MAX_STRANGERS: usize = 64;
 pub struct Calls {
     call: Message,
     calls: Vec<Call>,
+    started: Instant,
     next_lan_call: Option<Instant>,
     strangers: VecDeque<Who>,
 }
 
 struct Call {
     endpoint: SocketAddr,
+    since: Instant,
     next: Instant,
-    /// When to tell that nobody has answered; `None` once that is told.
-    tell: Option<Instant>,
+    /// Whether the person knows that nobody has answered.
+    told: bool,
 }
 
 impl Calls {
@@ -49,7 +51,8 @@ impl Calls {
     pub fn new(us: Who, room: Name, is_lan: bool, endpoints: &[SocketAddr], now: Instant) -> Self {
         let call = Message::Ping { to: room, from: us };
         let next_lan_call = is_lan.then_some(now);
-        let mut calls = Self { call, calls: Vec::new(), next_lan_call, strangers: VecDeque::new() };
+        let (calls, strangers) = (Vec::new(), VecDeque::new());
+        let mut calls = Self { call, calls, started: now, next_lan_call, strangers };
         endpoints.iter().for_each(|endpoint| calls.add(*endpoint, now));
         calls
     }
@@ -57,7 +60,7 @@ impl Calls {
     /// Calls this endpoint until it answers.
     pub fn add(&mut self, endpoint: SocketAddr, now: Instant) {
         if self.calls.iter().all(|call| call.endpoint != endpoint) {
-            self.calls.push(Call { endpoint, next: now, tell: Some(now + NOBODY_ANSWERS) });
+            self.calls.push(Call { endpoint, since: now, next: now, told: false });
         }
     }
 
@@ -81,16 +84,20 @@ impl Calls {
     /// Calls whom it is time to call.
     pub fn run(&mut self, out: &mut Output) {
         for call in &mut self.calls {
+            let again = (call.next > call.since).then_some(Reason::NoAnswer(out.now - call.since));
             if out.is_due_again(&mut call.next, CALL_INTERVAL) {
-                out.send(call.endpoint, &self.call);
+                out.send(call.endpoint, &self.call, again);
             }
-            if call.tell.take_if(|when| out.is_due(*when)).is_some() {
+            if !call.told && out.is_due(call.since + NOBODY_ANSWERS) {
+                call.told = true;
                 out.tell(Event::NobodyAnswers(call.endpoint));
             }
         }
+        let is_first = self.next_lan_call == Some(self.started);
         if self.next_lan_call.as_mut().is_some_and(|next| out.is_due_again(next, LAN_INTERVAL)) {
+            let again = (!is_first).then_some(Reason::Again("for whoever has come since"));
             for address in EVERYONE {
-                PORTS.for_each(|port| out.send((address, port).into(), &self.call));
+                PORTS.for_each(|port| out.send((address, port).into(), &self.call, again));
             }
         }
     }

@@ -13,7 +13,7 @@ use std::mem::{Discriminant, discriminant};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::protocol::{Event, Id, Introduction, Message, NO_COOKIE, Name, Output, Who};
+use crate::protocol::{Event, Id, Introduction, Message, NO_COOKIE, Name, Output, Reason, Who};
 
 /// Between the first three registrations.
 const EAGER: Duration = Duration::from_millis(250);
@@ -91,9 +91,11 @@ impl Registration {
         match message {
             Message::Cookie { cookie } => {
                 self.cookie = cookie;
-                if self.active && self.cookie_answered.is_none_or(|when| when + UNANSWERED <= out.now) {
+                if !self.active || self.cookie_answered.is_some_and(|when| when + UNANSWERED > out.now) {
+                    out.note(Reason::Ignored("answered already"));
+                } else {
                     self.cookie_answered = Some(out.now);
-                    self.register(out);
+                    self.register(Some(Reason::Again("with the cookie")), out);
                 }
             }
             Message::Wait { here, size, public } => {
@@ -108,7 +110,7 @@ impl Registration {
                 self.unanswered_since = None;
                 self.tell(Event::Full(text), out);
             }
-            _ => {}
+            _ => out.note(Reason::Ignored("not for a peer")),
         }
         None
     }
@@ -120,24 +122,25 @@ impl Registration {
     }
 
     /// Tells the tracker that this one is reached.
-    pub fn met(&mut self, other: Id, out: &mut Output) {
+    pub fn met(&mut self, other: Id, reason: Option<Reason>, out: &mut Output) {
         self.alone = false;
-        out.send(self.tracker, &Message::Met { cookie: self.cookie.clone(), id: self.us.id, other });
+        let cookie = self.cookie.clone();
+        out.send(self.tracker, &Message::Met { cookie, id: self.us.id, other }, reason);
     }
 
     /// Tells the tracker, where it knows us, to introduce us to nobody any more.
     pub fn leave(&mut self, out: &mut Output) {
         self.active = false;
         if self.cookie != NO_COOKIE {
-            out.send(self.tracker, &Message::Leave { cookie: self.cookie.clone(), id: self.us.id });
+            out.send(self.tracker, &Message::Leave { cookie: self.cookie.clone(), id: self.us.id }, None);
         }
     }
 
-    fn register(&mut self, out: &mut Output) {
+    fn register(&mut self, reason: Option<Reason>, out: &mut Output) {
         self.unanswered_since.get_or_insert(out.now);
         let (cookie, Who { id, name }) = (self.cookie.clone(), self.us);
         let (room, private) = (self.room, self.private);
-        out.send(self.tracker, &Message::Register { cookie, id, room, name, private });
+        out.send(self.tracker, &Message::Register { cookie, id, room, name, private }, reason);
     }
 
     /// Registers when it is time.
@@ -146,8 +149,11 @@ impl Registration {
             return;
         }
         if out.is_due(self.next_registration()) {
+            let why = self
+                .unanswered_since
+                .map_or(Reason::Again("still here"), |since| Reason::NoAnswer(out.now - since));
+            self.register(Some(why).filter(|_| self.count > 0), out);
             (self.count, self.last) = (self.count.saturating_add(1), out.now);
-            self.register(out);
             out.wake_at(Some(self.next_registration()));
         }
         if self.unanswered_since.is_some_and(|since| out.is_due(since + SILENCE)) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::protocol::{Id, Introduction, Message, Output};
+use crate::protocol::{Id, Introduction, Message, Output, Reason};
 
 /// The largest room: everybody in it talks to everybody.
 pub const MAX_ROOM: u8 = 64;
@@ -63,25 +63,28 @@ impl Room {
     }
 
     /// Answers a member with WAIT, and with an introduction, both ways, to everyone with whom it has yet to
-    /// meet.
-    pub fn answer(&self, who: Introduction, out: &mut Output) {
+    /// meet. Tells whether it has done so before.
+    pub fn answer(&self, who: Introduction, is_again: bool, out: &mut Output) {
         let (here, size, public) = (self.members.len() as u64, u64::from(self.size), who.public);
-        out.send(public, &Message::Wait { here, size, public });
+        let again = |why| Some(Reason::Again(why)).filter(|_| is_again);
+        out.send(public, &Message::Wait { here, size, public }, again("registered again"));
         for other in self.members.iter().filter(|other| other.who.id != who.id && !other.left) {
             if !self.has_met(who.id, other.who.id) || !self.has_met(other.who.id, who.id) {
-                out.send(public, &Message::Peer { here, size, who: other.who });
-                out.send(other.who.public, &Message::Peer { here, size, who });
+                let again = again("not both have said MET");
+                out.send(public, &Message::Peer { here, size, who: other.who }, again);
+                out.send(other.who.public, &Message::Peer { here, size, who }, again);
             }
         }
     }
 
-    /// Notes that a member has met another.
-    pub fn note_met(&mut self, id: Id, other: Id, now: Instant) {
+    /// Notes that a member has met another; false where that is nothing new.
+    pub fn note_met(&mut self, id: Id, other: Id, now: Instant) -> bool {
         let is_here = other != id && self.ids().any(|member| member == other) && !self.has_met(id, other);
         if let Some(member) = self.member(id).filter(|member| !member.left) {
             member.heard = now;
             member.met.extend(is_here.then_some(other));
         }
+        is_here
     }
 
     fn has_met(&self, id: Id, other: Id) -> bool {
@@ -156,7 +159,7 @@ mod tests {
         /// Who is introduced to whom when this one registers again.
         fn answer(&mut self, host: u8) -> Vec<(u8, u8)> {
             let mut out = Output::new(self.now);
-            self.room.answer(who(host), &mut out);
+            self.room.answer(who(host), true, &mut out);
             let mut introduced = Vec::new();
             for sent in out.transmits {
                 let lines = String::from_utf8(sent.datagram).expect("we write UTF-8");

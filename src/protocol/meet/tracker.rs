@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::room::{MAX_ROOM, MEMORY, Room};
-use crate::protocol::{Event, Id, Introduction, Message, Name, Output, read_datagram};
+use crate::protocol::{Event, Id, Introduction, Message, Name, Output, Reason, read_datagram};
 
 /// The members that a tracker keeps, in all rooms together.
 pub const MAX_MEMBERS: usize = 1_000_000;
@@ -77,19 +77,26 @@ impl Tracker {
     /// Takes in what arrived from `source`.
     pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
         self.out.now = now;
-        for message in read_datagram(datagram).into_iter().filter_map(|(_, message)| message.ok()) {
-            match message {
-                Message::Register { cookie, id, room, name, private } if self.is_proven(&cookie, source) => {
-                    self.register(room, Introduction { id, name, public: source, private });
-                }
-                Message::Met { cookie, id, other } if self.is_proven(&cookie, source) => {
-                    self.note_met(source, id, other);
-                }
-                Message::Leave { cookie, id } if self.is_proven(&cookie, source) => {
-                    self.note_left(source, id);
-                }
-                _ => {} // unproven, or a peer's message that has lost its way
+        self.out.remarks.clear();
+        for (index, (_, message)) in read_datagram(datagram).into_iter().enumerate() {
+            self.out.reading = index;
+            message.into_iter().for_each(|message| self.handle_message(source, message));
+        }
+    }
+
+    fn handle_message(&mut self, source: SocketAddr, message: Message) {
+        match message {
+            Message::Register { cookie, id, room, name, private } if self.is_proven(&cookie, source) => {
+                self.register(room, Introduction { id, name, public: source, private });
             }
+            Message::Met { cookie, id, other } if self.is_proven(&cookie, source) => {
+                self.note_met(source, id, other);
+            }
+            Message::Leave { cookie, id } if self.is_proven(&cookie, source) => {
+                self.note_left(source, id);
+            }
+            Message::Register { .. } | Message::Met { .. } | Message::Leave { .. } => {} // unproven
+            _ => self.out.note(Reason::Ignored("not for a tracker")),
         }
     }
 
@@ -103,14 +110,15 @@ impl Tracker {
         if cookie == current || (period > 0 && cookie == given(period - 1)) {
             return true;
         }
-        self.out.send(source, &Message::Cookie { cookie: current });
+        self.out.note(Reason::Ignored("no valid cookie"));
+        self.out.send(source, &Message::Cookie { cookie: current }, None);
         false
     }
 
     fn register(&mut self, name: Name, who: Introduction) {
         let now = self.out.now;
         if self.departed.get(&who.id).is_some_and(|until| *until > now) {
-            return; // a late copy of what it said before it left
+            return self.out.note(Reason::Departed(who.name, "has left")); // a late copy of what it said before
         }
         let here = self.secret.hash_one(who.public);
         if let Some(ghost) = self.endpoints.get(&here).copied().filter(|id| *id != who.id) {
@@ -120,17 +128,18 @@ impl Tracker {
         let open = self.secret.hash_one(name);
         let rooms = [self.members.get(&who.id).copied(), Some(open)];
         rooms.into_iter().flatten().for_each(|room| self.forget_silent(room));
-        let room = match self.members.get(&who.id) {
-            Some(&room) => room,
+        let known = self.members.get(&who.id).copied();
+        let room = match known {
+            Some(room) => room,
             None if self.members.len() >= MAX_MEMBERS => {
                 let text = "this tracker is full: wait, or use another".to_owned();
-                return self.out.send(who.public, &Message::Full { text });
+                return self.out.send(who.public, &Message::Full { text }, None);
             }
             None => self.add(open, who),
         };
         let room = self.rooms.get_mut(&room).expect("a member's room exists");
         let before = room.refresh(who, now);
-        room.answer(who, &mut self.out);
+        room.answer(who, known.is_some() && before.is_none(), &mut self.out);
         before.into_iter().for_each(|before| self.vacate(before, who.id));
         self.endpoints.insert(here, who.id);
     }
@@ -158,17 +167,21 @@ impl Tracker {
 
     /// MET and LEAVE count only from the address that is being introduced: nobody speaks for another, and a
     /// MET on its way while that changed says nothing about the new one.
-    fn room_of(&self, source: SocketAddr, id: Id) -> Option<u64> {
-        self.members
-            .get(&id)
-            .copied()
-            .filter(|_| self.endpoints.get(&self.secret.hash_one(source)) == Some(&id))
+    fn room_of(&mut self, source: SocketAddr, id: Id) -> Option<u64> {
+        let is_here = self.endpoints.get(&self.secret.hash_one(source)) == Some(&id);
+        let room = self.members.get(&id).copied().filter(|_| is_here);
+        if room.is_none() {
+            self.out.note(Reason::Ignored("not from the registered address"));
+        }
+        room
     }
 
     fn note_met(&mut self, source: SocketAddr, id: Id, other: Id) {
         let Some(number) = self.room_of(source, id) else { return };
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
-        room.note_met(id, other, self.out.now);
+        if !room.note_met(id, other, self.out.now) {
+            self.out.note(Reason::NothingNew);
+        }
         if self.first_complete == Some(number) && room.has_everyone_met() {
             self.finish();
         }

@@ -9,7 +9,7 @@
 //!
 //! This is the half that listens; `sender.rs` is the other.
 
-use crate::protocol::{Body, Id, MAX_DATAGRAM, Message};
+use crate::protocol::{Body, Id, MAX_DATAGRAM, Message, Reason};
 
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -37,11 +37,17 @@ pub enum Received {
 }
 
 impl Receiver {
-    /// Takes in a numbered message, in any order and any number of times.
-    pub fn handle(&mut self, sequence: u64, body: Body) {
-        if sequence > self.delivered && sequence - self.delivered <= MAX_AHEAD as u64 + 1 {
-            self.held.entry(sequence).or_insert(body);
-        }
+    /// Takes in a numbered message, in any order and any number of times. Tells why it cannot be handed out.
+    pub fn handle(&mut self, sequence: u64, body: Body) -> Option<Reason> {
+        let next = self.delivered + 1;
+        match sequence {
+            _ if sequence < next || self.held.contains_key(&sequence) => {
+                return Some(Reason::Ignored("had it already"));
+            }
+            _ if sequence - next > MAX_AHEAD as u64 => return Some(Reason::Ignored("too far ahead")),
+            _ => self.held.insert(sequence, body),
+        };
+        (sequence > next).then_some(Reason::Kept(next))
     }
 
     /// Hands out what comes next, if it has arrived.

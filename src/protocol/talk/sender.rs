@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::congestion::{RoundTrip, Window};
 use super::receiver::MAX_AHEAD;
-use crate::protocol::{Body, Id, MAX_DATAGRAM, MAX_TEXT, Message, Output, Range};
+use crate::protocol::{Body, Id, MAX_DATAGRAM, MAX_TEXT, Message, Output, Range, Reason};
 
 /// A message overtaken by so many datagrams is lost: RFC 9002 section 6.1.1.
 const OVERTAKEN: u64 = 3;
@@ -58,6 +58,8 @@ struct Outgoing {
     said: Instant,
     /// When it left, for the last and for the first time.
     sent: Option<(Instant, Instant)>,
+    /// Why it is to be sent again.
+    reason: Option<Reason>,
     state: State,
 }
 
@@ -90,7 +92,7 @@ impl Sender {
         let sequence = self.first + self.queue.len() as u64;
         let line = format!("{}\n", Message::Numbered { to: self.to, from: self.from, sequence, body });
         let state = State::ToBeSent;
-        self.queue.push_back(Outgoing { line, ends_line, said: now, sent: None, state });
+        self.queue.push_back(Outgoing { line, ends_line, said: now, sent: None, reason: None, state });
     }
 
     /// Whether as much waits behind the window as may fly in it, so that the keyboard has to wait.
@@ -123,11 +125,11 @@ impl Sender {
         self.last_progress.max(Some(first))
     }
 
-    /// Takes in an acknowledgement. One of what was never sent is dropped.
-    pub fn handle_ack(&mut self, next: u64, ranges: &[Range], now: Instant) {
+    /// Takes in an acknowledgement. One of what was never sent is dropped. Tells where it is of no use.
+    pub fn handle_ack(&mut self, next: u64, ranges: &[Range], now: Instant) -> Option<Reason> {
         let end = self.first + self.sent as u64;
         if next > end || ranges.last().is_some_and(|range| *range.end() >= end) {
-            return;
+            return Some(Reason::Ignored("never sent"));
         }
         let bytes = self.bytes_under_way;
         // The one that left last; of those that left together, one that had not left before, if there is one.
@@ -146,12 +148,14 @@ impl Sender {
             Some((last, first)) if last == first => self.round_trip.measure(now - first),
             Some((_, first)) => self.round_trip.doubt(now - first),
             None => {
-                return self.round_trip.regret(self.last_progress.map_or(Duration::ZERO, |when| now - when));
+                self.round_trip.regret(self.last_progress.map_or(Duration::ZERO, |when| now - when));
+                return Some(Reason::NothingNew);
             }
         }
         (self.last_progress, self.probed) = (Some(now), false);
         self.window.grow(bytes - self.bytes_under_way);
         self.find_lost();
+        None
     }
 
     /// Tells when the message was sent; `None` where it was acknowledged before.
@@ -174,16 +178,18 @@ impl Sender {
         for index in 0..self.sent {
             let State::UnderWay { datagram } = self.queue[index].state else { continue };
             if datagram + OVERTAKEN <= self.highest_acknowledged {
-                self.send_again(index);
+                let later = self.highest_acknowledged - datagram;
+                let missing = self.under_way.range(datagram + 1..=self.highest_acknowledged).count();
+                self.send_again(index, Reason::Overtaken(later as usize - missing));
                 self.window.shrink(datagram, self.last_datagram + 1);
             }
         }
     }
 
-    fn send_again(&mut self, index: usize) {
+    fn send_again(&mut self, index: usize, reason: Reason) {
         if let State::UnderWay { datagram } = self.queue[index].state {
             self.land(index, datagram);
-            self.queue[index].state = State::ToBeSent;
+            (self.queue[index].state, self.queue[index].reason) = (State::ToBeSent, Some(reason));
             self.cursor = self.cursor.min(index);
         }
     }
@@ -202,11 +208,12 @@ impl Sender {
     pub fn run(&mut self, destination: SocketAddr, out: &mut Output) {
         let is_due = |when: Option<Instant>| when.is_some_and(|when| when <= out.now);
         if is_due(self.retransmission_time()) {
-            self.retransmit_oldest();
+            self.retransmit_oldest(out.now);
         } else if is_due(self.probe_time()) {
             let is_under_way = |index: &usize| matches!(self.queue[*index].state, State::UnderWay { .. });
             let last = (0..self.sent).rev().find(is_under_way);
-            self.send_again(last.expect("something is under way"));
+            let silent_since = self.last_progress.max(self.last_sent).unwrap_or(out.now);
+            self.send_again(last.expect("something is under way"), Reason::Probe(out.now - silent_since));
             (self.probed, self.urgent) = (true, true);
         }
         self.flush(destination, out);
@@ -215,7 +222,7 @@ impl Sender {
     }
 
     /// One datagram's worth: its acknowledgement will show what else was lost.
-    fn retransmit_oldest(&mut self) {
+    fn retransmit_oldest(&mut self, now: Instant) {
         let expiries = self.round_trip.back_off();
         (self.probed, self.urgent) = (expiries < DESPERATE, true);
         let mut bytes = 0;
@@ -228,7 +235,8 @@ impl Sender {
             if expiries == 1 {
                 self.window.shrink(datagram, self.last_datagram + 1);
             }
-            self.send_again(index);
+            let waited = self.queue[index].sent.map_or(Duration::ZERO, |(last, _)| now - last);
+            self.send_again(index, Reason::NoAnswer(waited));
         }
     }
 
@@ -245,7 +253,7 @@ impl Sender {
                 self.last_datagram += 1;
             }
             let outgoing = &mut self.queue[index];
-            out.send_line(destination, &outgoing.line);
+            out.send_line(destination, &outgoing.line, outgoing.reason.take());
             outgoing.sent.get_or_insert((out.now, out.now)).0 = out.now;
             outgoing.state = State::UnderWay { datagram: self.last_datagram };
             *self.under_way.entry(self.last_datagram).or_default() += 1;

@@ -1,0 +1,48 @@
+//! Why a message is sent once more, and what becomes of one that has come: for those who watch.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::wire::field::Name;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    // Of one that is sent.
+    Again(&'static str),
+    NoAnswer(Duration),
+    Probe(Duration),
+    // So many datagrams that left after the one before have arrived.
+    Overtaken(usize),
+    Keepalive,
+    OnceMore,
+    // Of one that has come.
+    Linked(&'static str),
+    // Until the one with this number comes.
+    Kept(u64),
+    NothingNew,
+    Ignored(&'static str),
+    // The same, because of what has become of this peer.
+    Departed(Name, &'static str),
+}
+
+/// The reasons of the messages in one datagram: of which, counted from 0. Most need none.
+pub type Reasons = Vec<(usize, Reason)>;
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Again(why) => write!(f, "again: {why}"),
+            Self::NoAnswer(time) => write!(f, "again: no answer for {} ms", time.as_millis()),
+            Self::Probe(time) => write!(f, "probe: silent for {} ms", time.as_millis()),
+            Self::Overtaken(1) => f.write_str("again: 1 later one arrived"),
+            Self::Overtaken(count) => write!(f, "again: {count} later ones arrived"),
+            Self::Keepalive => f.write_str("keepalive"),
+            Self::OnceMore => f.write_str("once more: the last one may be lost"),
+            Self::Linked(how) => write!(f, "link {how}"),
+            Self::Kept(missing) => write!(f, "kept: {missing} is missing"),
+            Self::NothingNew => f.write_str("nothing new"),
+            Self::Ignored(why) => write!(f, "ignored: {why}"),
+            Self::Departed(name, fate) => write!(f, "ignored: {name} {fate}"),
+        }
+    }
+}
