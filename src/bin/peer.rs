@@ -55,7 +55,7 @@ fn receive_and_print(chat: &Chat) -> std::io::Result<bool> {
 fn read_keyboard_and_send(chat: &Chat) {
     let (mut input, mut is_first) = (std::io::stdin().lock(), true);
     while let Some(typed) = read_line(&mut input, std::mem::take(&mut is_first)) {
-        chat.terminal.line_was_typed();
+        chat.line_was_typed();
         match &typed {
             Typed::Refused(why) => chat.fail(why),
             Typed::Line(line) => match understand(line) {
@@ -68,7 +68,6 @@ fn read_keyboard_and_send(chat: &Chat) {
                 Input::Quit => return chat.leave(),
             },
         }
-        chat.terminal.prompt(false);
     }
     chat.end();
 }

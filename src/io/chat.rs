@@ -15,14 +15,16 @@ use crate::protocol::link::Link;
 use crate::protocol::peer::{Meeting, Peer};
 use crate::protocol::{Event, Id, Who};
 
-/// The receiver looks at the machine so often at least: std cannot wake it, and the keyboard may have sent
-/// what has to be sent again soon. So a line that is lost after a silence is repeated so much later at worst;
-/// 153 naps cost about 7 ms of CPU a minute.
-const NAP: Duration = Duration::from_millis(400);
+/// When something has arrived, the receiver takes a nap before it sleeps: where much is going on, to wake it
+/// for each line would cost more than to send it.
+const NAP: Duration = Duration::from_millis(20);
+const SLEEP: Duration = Duration::from_secs(1);
 
 /// Nothing is printed and nothing is sent while the machine is locked.
 pub struct Chat {
     peer: Mutex<Peer>,
+    /// Until when the receiver sleeps.
+    asleep: Mutex<Instant>,
     /// Tells the keyboard that somebody is there, or that there may be room for more.
     changed: Condvar,
     /// With a line that nobody can take yet.
@@ -49,6 +51,7 @@ impl Chat {
         let us = Who { id: Id(RandomState::new().hash_one(Instant::now())), name: arguments.name };
         Ok(Self {
             peer: Mutex::new(Peer::new(us, arguments.room, private, meeting, Instant::now())),
+            asleep: Mutex::new(Instant::now()),
             changed: Condvar::new(),
             keyboard_waits: AtomicBool::new(false),
             socket,
@@ -65,13 +68,22 @@ impl Chat {
     /// Lets the machine do something, then sends what comes of it.
     fn act<R>(&self, mut peer: MutexGuard<'_, Peer>, action: impl FnOnce(&mut Peer, Instant) -> R) -> R {
         let result = action(&mut peer, Instant::now());
-        let transmits = take(&mut peer.out.transmits);
+        let (transmits, wake) = (take(&mut peer.out.transmits), peer.out.wake);
         drop(peer);
         transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
+        wake.into_iter().for_each(|wake| self.wake_receiver(wake));
         result
     }
 
+    /// Wakes the receiver, unless it will look by then, or little later.
+    fn wake_receiver(&self, by: Instant) {
+        if by + NAP < *self.asleep.lock().expect("a panic ends the program") {
+            self.socket.wake();
+        }
+    }
+
     pub fn leave(&self) {
+        self.terminal.leave();
         self.act(self.lock(), Peer::leave);
         self.keyboard_waits.store(false, Relaxed); // what it waits with is not wanted any more
     }
@@ -82,12 +94,15 @@ impl Chat {
     /// Takes in what has arrived, if anything, and does what is due by now. Tells what is to be printed, when
     /// to come again even if nothing arrives, and, once the conversation is over, whether it ended well.
     pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> (Vec<Event>, Instant, Option<bool>) {
+        let prompt = self.terminal.prompt();
         let (mut peer, now) = (self.lock(), Instant::now());
         match arrival {
             Some((source, datagram)) => peer.handle_datagram(source, datagram, now),
             None => peer.handle_timeout(now),
         }
-        let wake = peer.out.wake.unwrap_or(now + NAP).min(now + NAP);
+        let at_most = now + if arrival.is_some() { NAP } else { SLEEP };
+        let wake = [peer.out.wake, prompt].into_iter().flatten().fold(at_most, Instant::min);
+        *self.asleep.lock().expect("a panic ends the program") = wake;
         let (events, remarks, outcome) =
             (take(&mut peer.out.events), take(&mut peer.out.remarks), peer.outcome());
         let transmits = take(&mut peer.out.transmits);
@@ -127,7 +142,7 @@ impl Chat {
                 event => self.terminal.news(&event.to_string()),
             }
             if let Event::Reached { .. } = events[0] {
-                self.terminal.prompt(true);
+                self.terminal.prompt_first();
             }
         }
     }
@@ -135,6 +150,14 @@ impl Chat {
 
 /// What the main thread does: a method for everything that can be typed.
 impl Chat {
+    /// A line was typed, and the prompt is to come back.
+    pub fn line_was_typed(&self) {
+        if self.is_at_terminal {
+            self.terminal.line_was_typed();
+            self.wake_receiver(Instant::now());
+        }
+    }
+
     pub fn say(&self, line: &str) {
         if let Some(peer) = self.wait_until_may_say() {
             self.act(peer, |peer, now| peer.say(line, now));
@@ -189,7 +212,7 @@ impl Chat {
 
     /// The input has ended: a person leaves with it, and behind a pipe one still listens.
     pub fn end(&self) {
-        self.act(self.lock(), if self.is_at_terminal { Peer::leave } else { Peer::end });
+        if self.is_at_terminal { self.leave() } else { self.act(self.lock(), Peer::end) }
     }
 
     /// A line was not said. At a terminal a person sees that and says it again.

@@ -120,10 +120,24 @@ impl Socket {
             late.iter().for_each(|(_, late)| self.send_now(late, trace));
         }
         let (length, source) = match received {
-            Err(error) if is_passing(&error) => return Ok(None),
+            Err(error) if is_passing(&error) => {
+                if error.kind() == ErrorKind::Interrupted {
+                    self.terminal.prompt_again();
+                }
+                return Ok(None);
+            }
             received => received?,
         };
+        if length == 0 && Some(source) == bell(&socket) {
+            return Ok(None);
+        }
         Ok(Some((canonical(source), length)))
+    }
+
+    /// Wakes whoever waits in `receive`: std knows no other way.
+    pub fn wake(&self) {
+        let socket = self.current();
+        _ = bell(&socket).map(|bell| socket.send_to(&[], bell));
     }
 
     /// Rounded down to eight milliseconds, which is as exact as many kernels are, so that it seldom has to be
@@ -179,6 +193,17 @@ fn open(addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(addresses)?;
     _ = socket.set_broadcast(true); // if not, calls to a LAN fail to be sent
     Ok(socket)
+}
+
+/// The address at which a socket reaches itself.
+fn bell(socket: &UdpSocket) -> Option<SocketAddr> {
+    let mut own = socket.local_addr().ok()?;
+    match own.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => own.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => own.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Some(own)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

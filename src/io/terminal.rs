@@ -26,6 +26,9 @@ const WIDTH_LIFETIME: Duration = Duration::from_millis(500);
 
 const PROMPT: &str = "> ";
 
+/// Lines that follow each other so closely were pasted: there is one prompt after the last.
+const PASTED: Duration = Duration::from_millis(20);
+
 /// How to write while a line may be half typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
@@ -60,9 +63,16 @@ pub struct Terminal {
 
 #[derive(Default)]
 struct State {
-    has_prompt: bool,
-    prompt_is_shown: bool,
+    prompt: Prompt,
     width: Option<(Instant, usize)>,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Prompt {
+    #[default]
+    None,
+    Shown,
+    Due(Instant),
 }
 
 impl Terminal {
@@ -73,24 +83,39 @@ impl Terminal {
         Self { style: Style::of_this_terminal(), has_colours, state: Mutex::default() }
     }
 
-    /// Shows the prompt where a person sits at both ends, stdin and stdout: when somebody is there for the
-    /// first time, and then after each line that was typed.
-    pub fn prompt(&self, is_first: bool) {
-        let Some(mut state) = self.screen() else { return };
-        if state.has_prompt != is_first {
-            (state.has_prompt, state.prompt_is_shown) = (true, true);
+    /// Somebody is there: shows the prompt for the first time, where a person sits at both ends.
+    pub fn prompt_first(&self) {
+        self.prompt_if(|prompt| *prompt == Prompt::None);
+    }
+
+    /// A line was typed: a new prompt is due, unless another line follows at once.
+    pub fn line_was_typed(&self) {
+        let screen = self.screen().filter(|state| state.prompt != Prompt::None);
+        screen.into_iter().for_each(|mut state| state.prompt = Prompt::Due(Instant::now() + PASTED));
+    }
+
+    /// Shows the prompt if it is due; tells when it will be.
+    pub fn prompt(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.prompt_if(|prompt| matches!(prompt, Prompt::Due(when) if *when <= now));
+        self.screen().and_then(|state| if let Prompt::Due(when) = state.prompt { Some(when) } else { None })
+    }
+
+    /// The program was stopped, and is in the foreground again: the shell has written over the prompt.
+    pub fn prompt_again(&self) {
+        self.prompt_if(|prompt| *prompt == Prompt::Shown);
+    }
+
+    fn prompt_if(&self, is_wanted: impl Fn(&Prompt) -> bool) {
+        if let Some(mut state) = self.screen().filter(|state| is_wanted(&state.prompt)) {
+            state.prompt = Prompt::Shown;
             _ = write_whole(io::stdout(), PROMPT); // the next chat line will find out if stdout is closed
         }
     }
 
-    /// A line was typed: the prompt before it is history.
-    pub fn line_was_typed(&self) {
-        self.screen().into_iter().for_each(|mut state| state.prompt_is_shown = false);
-    }
-
     /// Leaves the line of the prompt, so that what comes after the program has one of its own.
     pub fn leave(&self) {
-        if self.screen().is_some_and(|mut state| std::mem::take(&mut state.prompt_is_shown)) {
+        if self.screen().is_some_and(|mut state| std::mem::take(&mut state.prompt) == Prompt::Shown) {
             _ = write_whole(io::stdout(), "\n");
         }
     }
@@ -126,7 +151,7 @@ impl Terminal {
                 Style::Overwrite { clear } => output.extend([clear, line, "\n"]),
             }
         }
-        if matches!(style, Style::Overwrite { .. }) && state.prompt_is_shown {
+        if matches!(style, Style::Overwrite { .. }) && state.prompt == Prompt::Shown {
             output.push_str(PROMPT);
         }
         for (word, colour) in words {
