@@ -54,7 +54,7 @@ fn receive_and_print(chat: &Chat) -> std::io::Result<bool> {
 /// The main thread: until the input ends, or a person has typed `/quit`.
 fn read_keyboard_and_send(chat: &Chat) {
     let (mut input, mut is_first) = (std::io::stdin().lock(), true);
-    while let Some(typed) = read_line(&mut input, std::mem::take(&mut is_first)) {
+    while let Some(typed) = read_line(&mut input, std::mem::take(&mut is_first), chat.is_at_terminal) {
         chat.line_was_typed();
         match &typed {
             Typed::Refused(why) => chat.fail(why),

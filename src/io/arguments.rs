@@ -28,7 +28,7 @@ use crate::protocol::peer::Meeting;
 )]
 pub struct TrackerArguments {
     /// Where to listen; `[::]:55555` serves IPv6 and, but on Windows, IPv4
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:55555")]
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:55555", value_parser = listen_address)]
     pub listen: SocketAddr,
 
     /// How many peers make a room complete, at most 64; the next one opens another room
@@ -71,7 +71,7 @@ Leave with /quit, or with Ctrl-D (on Windows, Ctrl-Z and Enter)."
 )]
 pub struct PeerArguments {
     /// The tracker to meet at
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:55555", value_parser = host_and_port)]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:55555", value_parser = |text: &str| host_and_port(text, TRACKER))]
     pub tracker: String,
 
     /// Meet everyone on this network and this machine, without a tracker
@@ -79,7 +79,7 @@ pub struct PeerArguments {
     pub lan: bool,
 
     /// Meet without a tracker: wait to be called, and call these endpoints
-    #[arg(long, value_name = "ENDPOINT", num_args = 0.., conflicts_with = "tracker", value_parser = host_and_port)]
+    #[arg(long, value_name = "ENDPOINT", num_args = 0.., conflicts_with = "tracker", value_parser = |text: &str| host_and_port(text, PEER))]
     pub direct: Option<Vec<String>>,
 
     /// The address to send from, with a port or without [default: the first free port of 50001 to 50010, on
@@ -171,16 +171,24 @@ impl FromStr for Bind {
     }
 }
 
+/// Examples of where a tracker may be, and a peer.
+const TRACKER: &str = "192.0.2.10:55555";
+pub const PEER: &str = "192.168.1.7:50001";
+
 /// Checks that an address is of the form `HOST:PORT`.
 ///
 /// # Errors
 /// The form, for the person.
-pub fn host_and_port(text: &str) -> Result<String, String> {
+pub fn host_and_port(text: &str, example: &str) -> Result<String, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or_default();
     match port.parse::<u16>() {
         Ok(1..) if !host.is_empty() => Ok(text.to_owned()),
-        _ => Err("write HOST:PORT, for example 192.0.2.10:55555".to_owned()),
+        _ => Err(format!("write HOST:PORT, for example {example}")),
     }
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write ADDRESS:PORT, for example 0.0.0.0:55555")
 }
 
 /// Why a socket cannot be opened, and what to do.

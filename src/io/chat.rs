@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::arguments::{PeerArguments, host_and_port};
+use super::arguments::{PEER, PeerArguments, host_and_port};
 use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
 use crate::protocol::link::Link;
@@ -31,7 +31,7 @@ pub struct Chat {
     keyboard_waits: AtomicBool,
     pub socket: Socket,
     pub terminal: Arc<Terminal>,
-    is_at_terminal: bool,
+    pub is_at_terminal: bool,
     /// Something that came from a pipe could not be said, or something that was heard not be written.
     failed: AtomicBool,
 }
@@ -43,10 +43,14 @@ impl Chat {
         let meeting = arguments.meeting()?;
         let socket = arguments.open_socket(&meeting, &terminal)?;
         let private = socket.private_endpoint()?;
+        let called = arguments.direct.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" and ");
         match meeting {
             Meeting::Tracker(_) => {}
             Meeting::Lan => terminal.news("Calling everyone on this network, waiting for peer..."),
-            Meeting::Direct(_) => terminal.news(&format!("Waiting to be called at {private}")),
+            Meeting::Direct(_) if called.is_empty() => {
+                terminal.news(&format!("Waiting to be called at {private}"));
+            }
+            Meeting::Direct(_) => terminal.news(&format!("Calling {called}, waiting for peer...")),
         }
         let us = Who { id: Id(RandomState::new().hash_one(Instant::now())), name: arguments.name };
         Ok(Self {
@@ -186,18 +190,20 @@ impl Chat {
         }
     }
 
-    /// In a pipe anything may begin with a slash.
+    /// In a pipe anything may begin with slashes.
     pub fn say_unknown(&self, line: &str) {
-        if self.is_at_terminal {
-            self.terminal.news("no such command: /help lists them; a space before the slash makes it text");
-        } else {
+        if !self.is_at_terminal {
             self.say(line);
+        } else if line.starts_with("//") {
+            self.say(&line[1..]);
+        } else {
+            self.terminal.news("no such command: /help lists them; one more slash before it makes it text");
         }
     }
 
     pub fn connect(&self, endpoint: &str) {
         let is_ipv6 = self.socket.local_addr().is_ok_and(|own| own.is_ipv6());
-        match host_and_port(endpoint).and_then(|endpoint| resolve(&endpoint, is_ipv6)) {
+        match host_and_port(endpoint, PEER).and_then(|endpoint| resolve(&endpoint, is_ipv6)) {
             Err(error) => self.terminal.news(&format!("/connect: {error}")),
             Ok(endpoint) if self.act(self.lock(), |peer, now| peer.connect(endpoint, now)) => {}
             Ok(_) => self.terminal.news("/connect works with --direct and --lan; here a tracker introduces"),

@@ -11,7 +11,16 @@ pub const HELP: &str = "\
 @name text         say it to one peer only; where two have one name, @ and four digits of the id
 /help              this
 /quit              say goodbye and leave; so does Ctrl-D (on Windows, Ctrl-Z and Enter)
-//quit             says /quit; anything else is said as it is";
+//quit             says /quit; all else is said as it is";
+
+/// The longest line that a Linux terminal hands over, with its end.
+const TERMINAL_LINE: usize = 4096;
+
+const CUT: &str = "not said: a terminal hands over 4095 bytes of a line and drops the rest; a pipe does not: \
+                   peer < file";
+
+const NO_EDITOR: &str = "not said: there is an arrow key or the like in this line, and this program has no line \
+                         editor; rlwrap adds one: rlwrap env TERM=dumb peer";
 
 /// A line, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,15 +36,20 @@ pub enum Input<'a> {
     Unknown(&'a str),
 }
 
-/// Understands a line. Only these exact words are commands; one more slash before a command makes it text.
+/// Understands a line. Only these exact words are commands; one more slash before one makes it text, and so
+/// does a slash further on, as in a path.
 pub fn understand(line: &str) -> Input<'_> {
     if let Some(rest) = line.strip_prefix('@') {
         return Input::To { who: rest.split(' ').next().unwrap_or(rest), line };
     }
     let Some(rest) = line.strip_prefix('/') else { return Input::Say(line) };
     let is_escaped = command(rest.trim_start_matches('/').trim_end()).is_some();
-    let text = if is_escaped { Input::Say(rest) } else { Input::Unknown(line) };
-    command(rest.trim_end()).unwrap_or(text)
+    let is_path = !rest.starts_with('/') && rest.split(' ').next().is_some_and(|word| word.contains('/'));
+    command(rest.trim_end()).unwrap_or(match line {
+        _ if is_escaped => Input::Say(rest),
+        _ if is_path => Input::Say(line),
+        _ => Input::Unknown(line),
+    })
 }
 
 fn command(words: &str) -> Option<Input<'_>> {
@@ -56,8 +70,9 @@ pub enum Typed {
     Refused(String),
 }
 
-/// Reads the next line, in bounded memory; `None` at the end of the input, or when it fails.
-pub fn read_line(input: &mut impl BufRead, is_first: bool) -> Option<Typed> {
+/// Reads the next line, in bounded memory; `None` at the end of the input, or when it fails. What a terminal
+/// has cut, or keys that are no text have got into, was not meant so.
+pub fn read_line(input: &mut impl BufRead, is_first: bool, is_at_terminal: bool) -> Option<Typed> {
     let mut line = Vec::new();
     let most = MAX_LINE as u64 + 2;
     input.by_ref().take(most).read_until(b'\n', &mut line).ok()?;
@@ -75,8 +90,14 @@ pub fn read_line(input: &mut impl BufRead, is_first: bool) -> Option<Typed> {
     let line = line.strip_prefix(mark).filter(|_| is_first).unwrap_or(&line);
     let text = line.strip_suffix(b"\n").unwrap_or(line);
     let text = String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text)).into_owned();
-    let typed = if text.len() > MAX_LINE { too_long(text.len()) } else { Typed::Line(text) };
-    (!line.is_empty()).then_some(typed)
+    let typed = match line.len() {
+        0 => return None,
+        TERMINAL_LINE if is_at_terminal => Typed::Refused(CUT.to_owned()),
+        _ if is_at_terminal && text.contains('\x1b') => Typed::Refused(NO_EDITOR.to_owned()),
+        _ if text.len() > MAX_LINE => too_long(text.len()),
+        _ => Typed::Line(text),
+    };
+    Some(typed)
 }
 
 fn too_long(bytes: usize) -> Typed {
@@ -106,6 +127,9 @@ mod tests {
             ("//connect 192.0.2.1:50001", Input::Say("/connect 192.0.2.1:50001")),
             ("//comment", Input::Unknown("//comment")),
             ("/QUIT", Input::Unknown("/QUIT")),
+            ("/etc/passwd is a path", Input::Say("/etc/passwd is a path")),
+            ("/etc and/or", Input::Unknown("/etc and/or")),
+            ("//etc/passwd", Input::Unknown("//etc/passwd")),
             ("@bob hello there", Input::To { who: "bob", line: "@bob hello there" }),
             ("@bob", Input::To { who: "bob", line: "@bob" }),
         ];
@@ -120,7 +144,7 @@ mod tests {
         let input = format!("one\ntwo\r\n\n{long}\n{long}y\n{long}{long}\nlast");
         let line = |text: &str| Some(Typed::Line(text.to_owned()));
         let mut bytes = input.as_bytes();
-        let mut lines = std::iter::from_fn(|| read_line(&mut bytes, false));
+        let mut lines = std::iter::from_fn(|| read_line(&mut bytes, false, false));
         assert_eq!(lines.next(), line("one"));
         assert_eq!(lines.next(), line("two"));
         assert_eq!(lines.next(), line(""));
@@ -133,17 +157,35 @@ mod tests {
 
     #[test]
     fn a_mark_at_the_start_is_dropped_and_utf_16_is_refused() {
-        let read = |mut bytes: &[u8], is_first| read_line(&mut bytes, is_first);
+        let read = |mut bytes: &[u8], is_first| read_line(&mut bytes, is_first, false);
         let hello = Some(Typed::Line("hello".to_owned()));
         assert_eq!(read(b"\xef\xbb\xbfhello\n", true), hello);
         for utf_16 in [&b"\xff\xfeh\0i\0\n\0h\0i\0\n\0"[..], b"\xfe\xff\0h\0i\0\n\0h\0i\0\n"] {
             let mut bytes = utf_16;
-            let refused = read_line(&mut bytes, true);
+            let refused = read_line(&mut bytes, true, false);
             assert!(matches!(&refused, Some(Typed::Refused(why)) if why.contains("UTF-16")), "{refused:?}");
-            assert_eq!(read_line(&mut bytes, false), None, "nothing of the rest is said");
+            assert_eq!(read_line(&mut bytes, false, false), None, "nothing of the rest is said");
         }
         let marked = Some(Typed::Line("\u{feff}hello".to_owned()));
         assert_eq!(read(b"\xef\xbb\xbfhello\n", false), marked, "later it is text");
         assert_eq!(read(b"\xef\xbb\xbf", true), None);
+    }
+
+    #[test]
+    fn what_a_terminal_has_cut_or_spoilt_is_refused_and_text_in_a_pipe() {
+        let longest = "x".repeat(4095);
+        for (line, word) in [(longest.as_str(), "a pipe"), ("hello\x1b[D!", "rlwrap")] {
+            let read = |is_at_terminal| {
+                read_line(&mut format!("{line}\n").as_bytes(), false, is_at_terminal)
+                    .expect("there is a line")
+            };
+            assert_eq!(read(false), Typed::Line(line.to_owned()));
+            let refused = read(true);
+            assert!(matches!(&refused, Typed::Refused(why) if why.contains(word)), "{refused:?}");
+            assert_eq!(
+                read_line(&mut &line.as_bytes()[1..3], false, true),
+                Some(Typed::Line(line[1..3].into()))
+            );
+        }
     }
 }

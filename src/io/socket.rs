@@ -230,7 +230,7 @@ fn is_passing(error: &io::Error) -> bool {
 /// A sentence for the person.
 pub fn resolve(address: &str, wants_ipv6: bool) -> Result<SocketAddr, String> {
     let found = address.to_socket_addrs().map_err(|error| {
-        format!("cannot resolve {address}: {error} (write HOST:PORT, for example 127.0.0.1:55555)")
+        format!("cannot resolve {address}: {error} (is the name right, and this machine on a network?)")
     })?;
     let found: Vec<SocketAddr> = found.map(canonical).collect();
     let fitting = found.iter().find(|endpoint| endpoint.is_ipv6() == wants_ipv6);

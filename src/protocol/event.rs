@@ -23,7 +23,8 @@ pub enum Event {
     // Reach.
     Introduced(Who, SocketAddr),
     NextAttempt { who: Who, attempt: u32, of: u32 },
-    Reached { who: Who, first: bool },
+    // At another address than the one that was told, perhaps.
+    Reached { who: Who, first: bool, elsewhere: Option<SocketAddr> },
     Unreachable(Who, Failure),
     // Talk.
     Line(Who, String),
@@ -35,6 +36,8 @@ pub enum Event {
     Unacknowledged(Who, usize),
     Gone(Who, usize),
     Broken(Who, usize),
+    // All others of a complete room are over.
+    NobodyElse,
 }
 
 /// What is known of a peer that was never reached.
@@ -81,8 +84,13 @@ impl fmt::Display for Event {
             Self::NextAttempt { who, attempt, of } => {
                 write!(f, "no answer from {who} yet, trying again ({attempt} of {of})")
             }
-            Self::Reached { first: true, .. } => f.write_str("\nready to exchange messages"),
-            Self::Reached { who, .. } => write!(f, "{who} has joined"),
+            Self::Reached { who, first, elsewhere } => {
+                if let Some(endpoint) = elsewhere {
+                    writeln!(f, "  reached {who} at {} {}", endpoint.ip(), endpoint.port())?;
+                }
+                let joined = format!("{who} has joined");
+                f.write_str(if *first { "\nready to exchange messages" } else { &joined })
+            }
             Self::Unreachable(who, failure) => failure.explain(who, f),
             Self::Line(who, line) => write!(f, "{who}: {line}"),
             Self::Slow(who) => write!(f, "{who} has not acknowledged a line for 2 s, still trying"),
@@ -94,6 +102,7 @@ impl fmt::Display for Event {
             Self::Broken(who, lines) => {
                 write!(f, "{who} has sent a line over 64 KiB: link closed{}", lost(*lines))
             }
+            Self::NobodyElse => f.write_str("nobody else can come: this program ends"),
         }
     }
 }

@@ -137,6 +137,11 @@ impl Peer {
             registration.run(&mut self.out);
             self.out.events.extend(needs_fresh_socket.then_some(Event::FreshSocket));
         }
+        let has_left = |link: &Link| link.parting.they == Side::Left;
+        if self.phase == Phase::Talking && self.has_met_all() && self.links().all(has_left) {
+            self.phase = Phase::Ended; // whatever would be said now, nobody would hear it
+            self.out.tell(Event::NobodyElse);
+        }
         if self.is_over() {
             self.finish();
         }
@@ -252,7 +257,8 @@ impl Peer {
         self.calls.iter_mut().for_each(|calls| calls.answered(source));
         if link.path.endpoint.is_none() {
             self.out.note(Reason::Linked("made"));
-            self.out.tell(Event::Reached { who: link.who, first: !self.reached });
+            let elsewhere = Some(source).filter(|source| *source != link.path.public);
+            self.out.tell(Event::Reached { who: link.who, first: !self.reached, elsewhere });
             self.reached = true;
             self.registration.iter_mut().for_each(|registration| registration.met(from, None, &mut self.out));
         }
