@@ -350,7 +350,7 @@ fn a_mapping_is_lost() {
 
 fn two_behind_one_carrier_with_hairpin() {
     routers(&["home3", "home4", "carrier"], "plain", "drop");
-    lab(&["hairpin", "carrier", "203.0.113.31", "50003:100.64.0.3", "50004:100.64.0.4"]);
+    lab(&["hairpin", "carrier", "50003:100.64.0.3", "50004:100.64.0.4"]);
     let _tracker = tracker(&[]);
     let at = |(host, bind)| peer(host, host, &["--tracker", TRACKER, "--bind", bind]);
     let [mut carol, mut dave] = once_ready([("carol", "0.0.0.0:50003"), ("dave", "0.0.0.0:50004")].map(at));

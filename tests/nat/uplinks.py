@@ -37,6 +37,7 @@ def open_tap(namespace: str, device: str) -> int:
 
 
 def main() -> None:
+    os.setsid()  # the terminal may go, the cables stay
     delay = int(sys.argv[1]) / 1000
     selector = selectors.DefaultSelector()
     for end in sys.argv[2:]:
