@@ -9,6 +9,7 @@
 
 #[path = "../programs/harness.rs"]
 mod harness;
+mod outputs;
 
 use std::io::Read;
 use std::process::{Command, Stdio, exit};
@@ -28,6 +29,11 @@ fn laboratory() {
         matrix();
         special_cases();
     });
+}
+
+#[test]
+fn laboratory_explains_itself() {
+    in_the_laboratory("laboratory_explains_itself", outputs::all);
 }
 
 /// The figures: `cargo test --test nat -- --ignored --nocapture`.
@@ -103,7 +109,14 @@ fn run(program: &str, arguments: &[&str]) {
 }
 
 fn lab(arguments: &[&str]) {
-    run(LAB, arguments);
+    said(arguments);
+}
+
+/// What the laboratory says to a command, all went well.
+fn said(arguments: &[&str]) -> String {
+    let output = Command::new(LAB).args(arguments).output().unwrap();
+    assert!(output.status.success(), "lab {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Makes these routers what they are to be; all mappings are forgotten.
@@ -255,6 +268,7 @@ fn special_cases() {
         an_address_changes(mover_speaks);
     }
     the_tracker_is_restarted();
+    one_private_address_in_two_homes();
     a_lan_without_a_tracker(["alice1", "alice2", "alice1"]); // on a network
     a_lan_without_a_tracker(["tracker"; 3]); // on one machine, with no way out of it
     eleven_on_one_machine();
@@ -383,6 +397,22 @@ fn an_address_changes(mover_speaks: bool) {
     let ends = [mover.wait(), other.wait()];
     assert!(ends.iter().all(|end| end.success()), "{ends:?} {:?} {:?}", mover.news(), other.news());
     lab(&["move", "pub1", "203.0.113.11"]);
+}
+
+/// Alice and bob are both 192.168.1.11:50001 at home: neither takes itself for the other.
+fn one_private_address_in_two_homes() {
+    let _tracker = tracker(&[]);
+    let traced = |host| peer(host, host, &["--tracker", TRACKER, "--trace"]);
+    for mut peer in once_ready(["alice1", "bob1"].map(traced)) {
+        peer.say("/quit");
+        peer.wait();
+        let news = peer.news();
+        let pings: Vec<_> =
+            news.iter().filter(|line| line.contains(" -> ") && line.contains("PING")).collect();
+        assert!(!pings.is_empty(), "there is nothing to check: {news:#?}");
+        assert!(!pings.iter().any(|ping| ping.contains("192.168.1.11:50001")), "{pings:#?}");
+    }
+    println!("one private address in two homes: no peer pings its own");
 }
 
 fn the_tracker_is_restarted() {

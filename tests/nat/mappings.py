@@ -109,16 +109,16 @@ def table(words: Words, kept: str) -> None:
 
 def watch(words: Words) -> None:
     command = [*conntrack(words.router, "-E"), "-o", "timestamp"]
-    events = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        while not is_listening(events.pid):
-            time.sleep(0.01)
-        print(f"The mappings of {words.router} from now on; Ctrl-C ends this.", flush=True)
-        threading.Thread(target=look_every_second, args=[words.router], daemon=True).start()
-        for line in events.stdout:
-            tell(words, line)
-    finally:
-        events.kill()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as events:
+        try:
+            while not is_listening(events.pid):
+                time.sleep(0.01)
+            print(f"The mappings of {words.router} from now on; Ctrl-C ends this.", flush=True)
+            threading.Thread(target=look_every_second, args=[words.router], daemon=True).start()
+            for line in events.stdout:
+                tell(words, line)
+        finally:
+            events.kill()
 
 
 def is_listening(conntrack: int) -> bool:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import combinations_with_replacement
 
 KINDS = ["plain", "cone", "symmetric", "public"]
@@ -67,10 +67,10 @@ def check_nobody_else_is_there() -> None:
     """A chat would be cut by other routers, and two trackers do not fit on one port."""
     for place in ("tracker", "pub1", "pub2", "alice1", "bob1"):
         for process in run("ip", "netns", "pids", f"lab-{place}").split():
-            with open(f"/proc/{process}/comm") as comm:
+            with suppress(FileNotFoundError), open(f"/proc/{process}/comm") as comm:
                 name = comm.read().strip()
-            if name in ("tracker", "peer"):
-                sys.exit(f"lab: a {name} runs at {place}: end it first (Ctrl-C), then try again")
+                if name in ("tracker", "peer"):
+                    sys.exit(f"lab: a {name} runs at {place}: end it first (Ctrl-C), then try again")
 
 
 def end_as_asked(number: int, _frame: object) -> None:
