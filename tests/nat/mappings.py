@@ -60,13 +60,13 @@ class Words:
     def is_mapping(self, flow: Flow) -> bool:
         return flow.answer_to != flow.source
 
-    def to(self, flow: Flow) -> str:
-        if flow.answer_from == flow.target:
-            return self.end(flow.target)
-        return f"{self.end(flow.target)}, back inside to {self.end(flow.answer_from)}"
+    def turned_back(self, flow: Flow) -> str:
+        """What a hairpin has made of the target."""
+        return "" if flow.answer_from == flow.target else f", sent back inside to {self.end(flow.answer_from)}"
 
     def mapping(self, flow: Flow) -> str:
-        return f"{self.end(flow.source)} to {self.to(flow)}, outside {flow.answer_to}"
+        ends = f"{self.end(flow.source)} to {self.end(flow.target)}, outside {flow.answer_to}"
+        return ends + self.turned_back(flow)
 
     def other(self, flow: Flow) -> str:
         """A flow whose sender's address is left as it is."""
@@ -95,13 +95,13 @@ def table(words: Words, kept: str) -> None:
     flows = [flow for line in remembered(words.router).splitlines() if (flow := parse(line))]
     flows.sort(key=lambda flow: [numbers(flow.source), numbers(flow.target)])
     print(f"The mappings of {words.router}, each kept for {kept}:")
-    if not flows:
+    if any(map(words.is_mapping, flows)):
+        print(ROW.format("inside", "to", "outside", "answer", "seconds left"))
+    else:
         print("(no mappings: nothing has gone out lately)")
-        return
-    print(ROW.format("inside", "to", "outside", "answer", "seconds left"))
     for flow in filter(words.is_mapping, flows):
-        inside, to = words.end(flow.source), words.to(flow)
-        print(ROW.format(inside, to, flow.answer_to, flow.answer, flow.seconds))
+        inside, to, left = words.end(flow.source), words.end(flow.target), flow.seconds + words.turned_back(flow)
+        print(ROW.format(inside, to, flow.answer_to, flow.answer, left))
     for flow in flows:
         if not words.is_mapping(flow):
             print(f"{words.other(flow)}, {flow.seconds} s left")
