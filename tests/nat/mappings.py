@@ -62,7 +62,8 @@ class Words:
 
     def turned_back(self, flow: Flow) -> str:
         """What a hairpin has made of the target."""
-        return "" if flow.answer_from == flow.target else f", sent back inside to {self.end(flow.answer_from)}"
+        inside = self.end(flow.answer_from)
+        return "" if flow.answer_from == flow.target else f", sent back inside to {inside}"
 
     def mapping(self, flow: Flow) -> str:
         ends = f"{self.end(flow.source)} to {self.end(flow.target)}, outside {flow.answer_to}"
@@ -100,7 +101,8 @@ def table(words: Words, kept: str) -> None:
     else:
         print("(no mappings: nothing has gone out lately)")
     for flow in filter(words.is_mapping, flows):
-        inside, to, left = words.end(flow.source), words.end(flow.target), flow.seconds + words.turned_back(flow)
+        inside, to = words.end(flow.source), words.end(flow.target)
+        left = flow.seconds + words.turned_back(flow)
         print(ROW.format(inside, to, flow.answer_to, flow.answer, left))
     for flow in flows:
         if not words.is_mapping(flow):

@@ -145,7 +145,8 @@ fn the_state() {
         lab(&change.split(' ').collect::<Vec<_>>());
     }
     let state = [
-        "home1    cone       drop    30 s, 120 s once in use\n         drops the first 220 bytes to 203.0.113.22",
+        "home1    cone       drop    30 s, 120 s once in use",
+        "         drops the first 220 bytes to 203.0.113.22",
         "home2    symmetric  reject  8 s",
         "         sends 203.0.113.31:50003 back inside, to 100.64.0.3",
         "alice1 loses 100 % of the datagrams that come in",
