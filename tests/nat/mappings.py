@@ -144,7 +144,7 @@ def tell(words: Words, line: str) -> None:
     what = {"NEW": "new", "UPDATE": "answered", "DESTROY": "gone"}[event[3]]
     if what == "answered" and flow.answer != "yes":
         return  # another change than the first answer
-    clock = time.strftime("%H:%M:%S", time.localtime(int(event[1])))
+    clock = time.strftime("%H:%M:%S", time.gmtime(int(event[1])))
     told = words.mapping(flow) if words.is_mapping(flow) else words.other(flow)
     print(f"{clock}.{event[2]} {what:<9}{told}", flush=True)
 
