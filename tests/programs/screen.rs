@@ -42,6 +42,12 @@ impl Screen {
         self.tmux(&[&["send-keys"], keys].concat());
     }
 
+    /// Types a line, and Enter.
+    fn enter(&self, line: &str) {
+        self.keys(&["-l", line]);
+        self.keys(&["Enter"]);
+    }
+
     fn rows(&self) -> Vec<String> {
         let text = self.tmux(&["capture-pane", "-p"]);
         let rows: Vec<String> = text.lines().map(|row| row.trim_end().to_owned()).collect();
@@ -147,28 +153,22 @@ fn commands_and_their_errors_at_a_keyboard() {
     let Some((screen, mut bob)) = alice_and_bob("commands", 100, 30, "") else {
         return;
     };
-    screen.keys(&["-l", "/nonsense"]);
-    screen.keys(&["Enter"]);
+    screen.enter("/nonsense");
     screen.wait_until("no such command", |rows| rows.iter().any(|row| row.contains("no such command")));
-    screen.keys(&["-l", "@carol hello"]);
-    screen.keys(&["Enter"]);
+    screen.enter("@carol hello");
     screen.wait_until("nobody is carol", |rows| {
         rows.iter().any(|row| row.contains("nobody here is called carol"))
     });
-    screen.keys(&["-l", "@bob hello"]);
-    screen.keys(&["Enter"]);
+    screen.enter("@bob hello");
     bob.wait_for_output("alice: @bob hello");
     screen.wait_until("marked", |rows| rows.iter().any(|row| row.contains("(to bob only)")));
-    screen.keys(&["-l", "/peers"]);
-    screen.keys(&["Enter"]);
+    screen.enter("/peers");
     screen.wait_until("peers", |rows| {
         rows.iter().any(|row| row.starts_with("bob  ") && row.contains("round trip"))
     });
-    screen.keys(&["-l", "//quit"]);
-    screen.keys(&["Enter"]);
+    screen.enter("//quit");
     bob.wait_for_output("alice: /quit");
-    screen.keys(&["-l", "/quit"]);
-    screen.keys(&["Enter"]);
+    screen.enter("/quit");
     screen.wait_until("status 0", |rows| rows.last().is_some_and(|row| row == "status 0"));
     assert!(bob.wait().success());
 }
@@ -194,11 +194,9 @@ fn a_line_before_anybody_is_there_is_refused() {
         return;
     };
     screen.ends_with(&["Checked in with tracker server, waiting for peer..."]);
-    screen.keys(&["-l", "anybody there?"]);
-    screen.keys(&["Enter"]);
+    screen.enter("anybody there?");
     screen.wait_until("refused", |rows| rows.iter().any(|row| row.contains("nobody is here yet")));
-    screen.keys(&["-l", "/quit"]);
-    screen.keys(&["Enter"]);
+    screen.enter("/quit");
     screen.wait_until("status 0", |rows| rows.last().is_some_and(|row| row == "status 0"));
 }
 
@@ -225,8 +223,7 @@ fn whoever_presses_enter_while_another_floods_is_never_stuck() {
             });
             screen.wait_until("flooded", |rows| rows.iter().any(|row| row.ends_with("carol: flood")));
             (0..20).for_each(|_| screen.keys(&["-N", "500", "Enter"]));
-            screen.keys(&["-l", "through"]);
-            screen.keys(&["Enter"]);
+            screen.enter("through");
             bob.wait_for_output("alice: through");
             is_over.store(true, Ordering::Relaxed);
         });
@@ -250,4 +247,67 @@ fn ctrl_s_at_the_screen_of_a_tracker_stops_no_introduction() {
     assert!(alice.wait().success() && bob.wait().success());
     screen.keys(&["C-q"]);
     screen.ends_with(&["Got 2 peers, sending details to each one.", "status 0"]);
+}
+
+#[test]
+fn fifty_pasted_lines_leave_no_fifty_prompts() {
+    let Some((screen, bob)) = alice_and_bob("paste", 40, 70, "") else {
+        return;
+    };
+    let lines: Vec<String> = (1..=50).map(|number| format!("pasted {number}")).collect();
+    screen.tmux(&["set-buffer", &format!("{}\n", lines.join("\n"))]);
+    screen.tmux(&["paste-buffer"]);
+    bob.wait_for_output("alice: pasted 50");
+    let rows = screen.wait_until("a prompt", |rows| rows.last().is_some_and(|row| row.ends_with('>')));
+    let prompts = rows.iter().map(|row| row.matches('>').count()).sum::<usize>();
+    assert!(prompts < 10, "one is usual, a machine that stands still may bring more: {rows:#?}");
+    screen.enter("typed");
+    screen.wait_until("a prompt", |rows| rows.ends_with(&["> typed".to_owned(), ">".to_owned()]));
+}
+
+#[test]
+fn after_fg_the_prompt_is_there_again() {
+    let (_tracker, address) = tracker(&[]);
+    let program = peer_command().get_program().to_str().unwrap().to_owned();
+    let shell = "PS1='$ ' exec bash --norc --noprofile --noediting -i";
+    let Some(screen) = Screen::new("fg", 100, 20, &format!("({shell})")) else {
+        return;
+    };
+    screen.ends_with(&["$"]);
+    screen.enter(&format!("'{program}' --tracker {address} --bind 127.0.0.1:0 --name alice"));
+    let mut bob = peer(address, &["--name", "bob"]);
+    screen.ends_with(&["ready to exchange messages", ">"]);
+    screen.keys(&["C-z"]);
+    screen.wait_until("stopped", |rows| rows.last().is_some_and(|row| row == "$"));
+    screen.enter("fg");
+    screen.wait_until("a prompt", |rows| rows.last().is_some_and(|row| row == ">"));
+    screen.enter("back again");
+    bob.wait_for_output("alice: back again");
+    bob.say("/quit");
+    screen.wait_until("told that this is the end", |rows| {
+        let told = rows.iter().position(|row| row == "bob has left");
+        told.is_some_and(|told| rows.get(told + 1).is_some_and(|row| row.starts_with("nobody else can come")))
+    });
+    screen.wait_until("the shell", |rows| rows.last().is_some_and(|row| row == "$"));
+}
+
+#[test]
+fn what_a_terminal_has_spoilt_is_refused_and_what_looks_like_a_command_is_said() {
+    let Some((screen, bob)) = alice_and_bob("spoilt", 100, 30, "") else {
+        return;
+    };
+    screen.keys(&["-l", "hallo"]);
+    screen.keys(&["Left"]);
+    screen.keys(&["Enter"]);
+    screen.wait_until("refused", |rows| rows.iter().any(|row| row.contains("arrow key")));
+    screen.tmux(&["set-buffer", &format!("{}\n", "x".repeat(5000))]);
+    screen.tmux(&["paste-buffer"]);
+    screen.wait_until("refused", |rows| rows.iter().any(|row| row.contains("4095 bytes")));
+    for (typed, heard) in [("//etc", "/etc"), ("/etc/passwd is a path", "/etc/passwd is a path"), ("//", "/")]
+    {
+        screen.enter(typed);
+        bob.wait_for_output(&format!("alice: {heard}"));
+    }
+    let heard = bob.output_so_far();
+    assert_eq!(heard.len(), 3, "nothing of what was refused: {heard:?}");
 }
