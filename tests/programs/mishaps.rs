@@ -72,7 +72,7 @@ fn another_tracker_is_suspected_only_where_the_address_is_in_use() {
 #[test]
 fn bind_takes_an_address_alone_and_finds_a_free_port() {
     let arguments = ["--direct", "--bind", "127.0.0.1"];
-    let [one, other] = [(); 2].map(|()| Program::start(peer_command().args(arguments)));
-    let [one, other] = [one, other].map(|peer| peer.wait_for_news("Waiting to be called at 127.0.0.1:"));
+    let peers = [(); 2].map(|()| Program::start(peer_command().args(arguments)));
+    let [one, other] = peers.each_ref().map(|peer| peer.wait_for_news("Waiting to be called at 127.0.0.1:"));
     assert_ne!(one, other);
 }
