@@ -33,10 +33,13 @@ fn a_port_in_use_is_named() {
 fn wrong_usage_has_status_2() {
     fails(peer_command().args(["--name", "two words"]), 2, &["two words", "1 to 32 bytes"]);
     fails(peer_command().args(["--tracker", "nonsense"]), 2, &["HOST:PORT"]);
+    fails(peer_command().args(["--direct", "nonsense"]), 2, &["HOST:PORT, for example 192.168.1.7:50001"]);
     fails(peer_command().args(["--lan", "--direct"]), 2, &["cannot be used with"]);
     fails(peer_command().args(["--lan", "--tracker", "127.0.0.1:55555"]), 2, &["cannot be used with"]);
     fails(peer_command().args(["--loss", "101"]), 2, &["101"]);
     fails(peer_command().args(["--bind", "nowhere"]), 2, &["ADDRESS"]);
+    let listen = ["--listen", "nonsense"];
+    fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(listen), 2, &["for example 0.0.0.0:55555"]);
     fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "1"]), 2, &["2..=64"]);
     fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "65"]), 2, &["2..=64"]);
 }

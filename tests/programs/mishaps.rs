@@ -30,6 +30,7 @@ fn a_peer_that_is_started_again_at_once_meets_its_partner_and_not_its_ghost() {
 fn a_send_that_fails_is_shown_each_time_and_told_once() {
     let arguments = ["--direct", "192.0.2.1:50001", "--bind", "127.0.0.1:0", "--trace=wire"];
     let peer = Program::start(peer_command().args(arguments));
+    peer.wait_for_news("Calling 192.0.2.1:50001, waiting for peer...");
     let told = peer.wait_for_news("cannot send to 192.0.2.1:50001: ");
     assert!(told.contains("os error") && told.contains("is this machine on a network"), "{told}");
     peer.wait_for_news("nobody answers at 192.0.2.1:50001 yet");

@@ -148,6 +148,9 @@ fn two_behind_one_router_meet_by_their_private_addresses() {
             assert!(become_ready(&mut world, &[alice, bob]), "{mapping:?}, seed {seed}");
             let endpoint = world.link(alice).path.endpoint.unwrap();
             assert_eq!(endpoint, world.hosts[bob].endpoint, "{mapping:?}, seed {seed}");
+            let told: Vec<String> = world.hosts[alice].told().map(ToString::to_string).collect();
+            let elsewhere = "  reached bob at 192.168.1.6 50001\n\nready to exchange messages";
+            assert!(told.iter().any(|told| told == elsewhere), "{mapping:?}, seed {seed}: {told:#?}");
         }
     }
 }
