@@ -67,7 +67,9 @@ impl TrackerArguments {
   peer --lan --name alice                 meet everyone on this network, without a tracker
   peer --direct                           wait to be called
   peer --direct 192.168.1.7:50001         call a peer that waits
-Leave with /quit, or with Ctrl-D (on Windows, Ctrl-Z and Enter)."
+  peer --trace 2> alice.log               see why, in a file, and only the chat on the screen
+Leave with /quit, or with Ctrl-D (on Windows, Ctrl-Z and Enter): a goodbye. Ctrl-C and a closed
+window are a crash: the others learn of it after 20 s."
 )]
 pub struct PeerArguments {
     /// The tracker to meet at
@@ -96,7 +98,7 @@ pub struct PeerArguments {
     pub room: Name,
 
     /// Show every message on stderr, and why it is sent or ignored: -> sent, <- received, -x lost on purpose,
-    /// -! not sent, <? not understood; `2> alice.log` keeps it off the screen
+    /// -! not sent, <? not understood
     #[arg(long, value_name = "STYLE", num_args = 0..=1, require_equals = true, default_missing_value = "story")]
     pub trace: Option<Style>,
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::protocol::Transmit;
+use crate::protocol::{Reason, Transmit};
 
 /// A reordered datagram leaves after the next one, or when it has waited for so long.
 pub const LATE: Duration = Duration::from_millis(50);
@@ -41,13 +41,20 @@ impl Harm {
         let earlier = self.held_back.take();
         let mut leaving = vec![transmit];
         if is_late {
-            self.held_back = leaving.pop().map(|late| (Instant::now(), late));
+            self.held_back = leaving.pop().map(|late| (Instant::now(), mark(late, "late")));
         } else if is_doubled {
-            leaving.push(leaving[0].clone());
+            leaving.push(mark(leaving[0].clone(), "copied"));
         }
         leaving.extend(earlier.map(|(_, earlier)| earlier));
         Ok(leaving)
     }
+}
+
+/// Says of each message that this was done on purpose.
+fn mark(mut transmit: Transmit, what: &'static str) -> Transmit {
+    let messages = transmit.datagram.iter().filter(|byte| **byte == b'\n').count();
+    transmit.reasons.extend((0..messages).map(|message| (message, Reason::OnPurpose(what))));
+    transmit
 }
 
 /// A small random number generator that repeats itself for the same seed: `SplitMix64` (Steele, Lea and

@@ -15,6 +15,7 @@ pub enum Reason {
     Overtaken(usize),
     Keepalive,
     OnceMore,
+    OnPurpose(&'static str),
     // Of one that has come.
     Linked(&'static str),
     // Until the one with this number comes.
@@ -38,6 +39,7 @@ impl fmt::Display for Reason {
             Self::Overtaken(count) => write!(f, "again: {count} later ones arrived"),
             Self::Keepalive => f.write_str("keepalive"),
             Self::OnceMore => f.write_str("once more: the last one may be lost"),
+            Self::OnPurpose(what) => write!(f, "{what} on purpose"),
             Self::Linked(how) => write!(f, "link {how}"),
             Self::Kept(missing) => write!(f, "kept: {missing} is missing"),
             Self::NothingNew => f.write_str("nothing new"),
