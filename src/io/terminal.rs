@@ -9,6 +9,9 @@
 //! bob: hello            the row, no wider than the screen
 //! ESC 8  ESC [ B        back to the cursor, which has moved down by one
 //! ```
+//!
+//! How much has been typed only the kernel knows: of a line that is longer than the screen is wide, the last
+//! row is kept apart. `rlwrap` knows (see the README), and does without the sequence: TERM=dumb.
 
 use std::env::var_os;
 use std::io::{self, IsTerminal, Write};
@@ -69,6 +72,7 @@ struct State {
 
 #[derive(Default, PartialEq, Eq)]
 enum Prompt {
+    // Nobody is there yet, or we have left.
     #[default]
     None,
     Shown,
