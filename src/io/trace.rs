@@ -33,6 +33,15 @@ pub enum Style {
 /// So many others are known by name.
 const MAX_KNOWN: usize = 256;
 
+/// A word and its colour: one of the eight of ANSI. The four steps have one each.
+pub type Coloured = (&'static str, u8);
+
+const MEET: Coloured = ("Meet", 6);
+const REACH: Coloured = ("Reach", 5);
+const TALK: Coloured = ("Talk", 2);
+const PART: Coloured = ("Part", 3);
+const RED: u8 = 1;
+
 /// What one program shows of its datagrams. It learns from them who is who, and who is where.
 pub struct Trace {
     style: Style,
@@ -49,8 +58,8 @@ struct Other {
     is_linked: bool,
 }
 
-/// A line, and the words in it that have a colour: one of the eight of ANSI.
-pub type Line = (String, Vec<(&'static str, u8)>);
+/// A line, and the words in it that have a colour.
+pub type Line = (String, Vec<Coloured>);
 
 impl Trace {
     /// The trace of a peer or of the tracker, by its name.
@@ -78,7 +87,7 @@ impl Trace {
                 let all = why("    ", all.collect::<Vec<_>>().join("; "));
                 let line = format!("{} {:<6} {parties:<16}  {fields}{all}", time_of_day(time), step.0);
                 let loss = ["-x", "-!", "<?"].into_iter().find(|loss| *loss == arrow);
-                (line, [step].into_iter().chain(loss.map(|loss| (loss, 1))).collect())
+                (line, [step].into_iter().chain(loss.map(|loss| (loss, RED))).collect())
             });
         }
         lines
@@ -95,32 +104,43 @@ impl Trace {
         }
     }
 
-    /// The step, who and whom, and the fields in order: names for ids, without those of the two.
+    /// The step; who and whom; and the message, with names for ids, and without those of the two.
     fn read(
         &mut self,
         arrow: &str,
         at: SocketAddr,
         text: &str,
         reasons: &[Reason],
-    ) -> (Step, String, String) {
+    ) -> (Coloured, String, String) {
         let words: Vec<&str> = text.split(' ').collect();
         let is_sent = arrow != "<-";
-        let (step, other, name, shown, rest) = plan(&words, is_sent);
-        let is_ignored = reasons.iter().any(|why| matches!(why, Reason::Ignored(_) | Reason::Departed(..)));
-        let (mut whom, mut fields) = (at.to_string(), text.to_owned());
-        if arrow != "<?" {
-            if is_sent && words[0] == "REGISTER" {
-                self.tracker = Some(at);
-            } else if name > 0 && !is_sent && !is_ignored {
-                self.learn(words[2], words[name], at);
+        let (step, other, named, fields) = match words[..] {
+            _ if arrow == "<?" => (("?", RED), "", None, text.to_owned()),
+            ["REGISTER", cookie, id, room, name, private] => {
+                self.tracker = self.tracker.or(is_sent.then_some(at));
+                (MEET, id, Some((id, name)), format!("REGISTER {cookie} {name} {room} {private}"))
             }
-            whom = self.whom(words[other], at);
-            let named = |word: &&str| if step == MEET { self.name(word) } else { (*word).to_owned() };
-            let shown = shown.iter().map(|index| words[*index].to_owned());
-            fields = shown.chain(words[rest..].iter().map(named)).collect::<Vec<_>>().join(" ");
-        }
+            ["PEER", count, id, name, public, private] => {
+                (MEET, "", Some((id, name)), format!("PEER {count} {name} {public} {private}"))
+            }
+            ["MET", cookie, id, other] => (MEET, id, None, format!("MET {cookie} {}", self.name(other))),
+            ["LEAVE", cookie, id] => (MEET, id, None, format!("LEAVE {cookie}")),
+            [verb @ ("PING" | "PONG"), to, from, name] => {
+                let room = if to.parse::<Id>().is_ok() { String::new() } else { format!(" {to}") };
+                (REACH, if is_sent { to } else { from }, Some((from, name)), format!("{verb}{room}"))
+            }
+            [verb @ ("SAY" | "PART" | "ACK" | "END" | "BYE"), to, from, ..] => {
+                let step = if matches!(verb, "END" | "BYE") { PART } else { TALK };
+                (step, if is_sent { to } else { from }, None, format!("{verb} {}", words[3..].join(" ")))
+            }
+            _ => (MEET, "", None, text.to_owned()),
+        };
+        let is_ignored = reasons.iter().any(|why| matches!(why, Reason::Ignored(_) | Reason::Departed(..)));
+        let learnt = named.filter(|_| !is_sent && !is_ignored);
+        learnt.into_iter().for_each(|(id, name)| self.learn(id, name, at));
+        let whom = self.whom(other, at);
         if reasons.iter().any(|why| matches!(why, Reason::Linked(_))) {
-            let linked = self.others.iter_mut().filter(|known| known.id == words[other]);
+            let linked = self.others.iter_mut().filter(|known| known.id == other);
             linked.for_each(|known| (known.at, known.is_linked) = (at, true));
         }
         (step, format!("{} {arrow} {whom}", self.us), fields)
@@ -156,32 +176,6 @@ impl Trace {
             }
             None => word.to_owned(),
         }
-    }
-}
-
-/// One of the four, and its colour.
-type Step = (&'static str, u8);
-const MEET: Step = ("Meet", 6);
-const REACH: Step = ("Reach", 5);
-const TALK: Step = ("Talk", 2);
-const PART: Step = ("Part", 3);
-
-/// How to tell a message: its step; which word is the other's id, and which a name that belongs to the third
-/// word, or 0; which words are shown, and from which one on all.
-fn plan(words: &[&str], is_sent: bool) -> (Step, usize, usize, &'static [usize], usize) {
-    let other = if is_sent { 1 } else { 2 };
-    match words[0] {
-        "REGISTER" => (MEET, 2, 4, &[0, 1, 4, 3], 5),
-        "PEER" => (MEET, 0, 3, &[0, 1], 3),
-        "MET" | "LEAVE" => (MEET, 2, 0, &[0, 1], 3),
-        "COOKIE" | "WAIT" | "FULL" => (MEET, 0, 0, &[0], 1),
-        "PING" | "PONG" if words.get(1).is_some_and(|to| to.parse::<Id>().is_ok()) => {
-            (REACH, other, 3, &[0], 4)
-        }
-        "PING" | "PONG" => (REACH, other, 3, &[0, 1], 4),
-        "SAY" | "PART" | "ACK" => (TALK, other, 0, &[0], 3),
-        "END" | "BYE" => (PART, other, 0, &[0], 3),
-        _ => (("?", 1), 0, 0, &[], 0),
     }
 }
 
