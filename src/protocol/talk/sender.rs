@@ -292,6 +292,8 @@ mod tests {
         sender: Sender,
         out: Output,
         start: Instant,
+        /// The numbers of those that had a reason, and it.
+        reasons: Vec<(u64, Reason)>,
     }
 
     impl Bench {
@@ -301,7 +303,7 @@ mod tests {
             let mut sender = Sender::new(Id(0xb0), Id(0xa1));
             sender.round_trip.measure(Duration::from_millis(40));
             sender.round_trip.measure(Duration::from_millis(40));
-            Self { sender, out: Output::new(start), start }
+            Self { sender, out: Output::new(start), start, reasons: Vec::new() }
         }
 
         /// Says lines of so many bytes, each by itself.
@@ -324,7 +326,13 @@ mod tests {
                     .map(|line| line.split(' ').nth(3).and_then(|n| n.parse().ok()).expect("a number"))
                     .collect()
             };
-            self.out.transmits.drain(..).map(|transmit| numbers(transmit.datagram)).collect()
+            let left = self.out.transmits.drain(..).map(|transmit| {
+                let numbers = numbers(transmit.datagram);
+                self.reasons
+                    .extend(transmit.reasons.iter().map(|(index, reason)| (numbers[*index], *reason)));
+                numbers
+            });
+            left.collect()
         }
 
         /// What leaves until then, and when, in milliseconds.
@@ -469,5 +477,55 @@ mod tests {
         bench.acknowledge(2, &[]);
         bench.say(1, 10);
         assert_eq!(bench.run_until(8300), [(8080, vec![2]), (8280, vec![2])]);
+    }
+
+    #[test]
+    fn what_is_sent_for_the_first_time_needs_no_reason_and_what_nobody_has_answered_tells_for_how_long() {
+        let mut bench = Bench::new();
+        bench.say(3, 1000);
+        assert_eq!(bench.reasons, []);
+        let [silence, timeout] = [80, 200].map(Duration::from_millis);
+        bench.run_until(400);
+        let expected =
+            [(3, Reason::Probe(silence)), (1, Reason::NoAnswer(timeout)), (1, Reason::NoAnswer(timeout))];
+        assert_eq!(bench.reasons, expected);
+    }
+
+    #[test]
+    fn an_overtaken_message_tells_by_how_many_that_have_arrived() {
+        for (arrived, count) in [(vec![2..=4], 3), (vec![2..=2, 4..=4], 2), (vec![4..=4], 1)] {
+            let mut bench = Bench::new();
+            bench.say(5, 10);
+            bench.acknowledge(1, &arrived);
+            assert_eq!(bench.reasons, [(1, Reason::Overtaken(count))]);
+        }
+    }
+
+    #[test]
+    fn among_new_ones_in_its_datagram_each_that_is_sent_again_keeps_its_reason() {
+        let mut bench = Bench::new();
+        bench.say(100, 10);
+        let packed = bench.acknowledge(1, &[2..=2, 4..=64]);
+        assert_eq!(packed[0][..4], [1, 3, 65, 66]);
+        assert_eq!(bench.reasons, [(1, Reason::Overtaken(62)), (3, Reason::Overtaken(61))]);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_no_use_tells_why() {
+        let mut bench = Bench::new();
+        bench.say(2, 10);
+        let (nothing_new, never_sent) = (Some(Reason::NothingNew), Some(Reason::Ignored("never sent")));
+        for (next, ranges, reason) in [
+            (1, vec![], nothing_new),
+            (4, vec![], never_sent),
+            (2, vec![3..=3], never_sent),
+            (1, vec![2..=2], None),
+            (1, vec![2..=2], nothing_new),
+            (3, vec![], None),
+            (3, vec![], nothing_new),
+            (0, vec![], nothing_new),
+        ] {
+            assert_eq!(bench.sender.handle_ack(next, &ranges, bench.out.now), reason, "{next} {ranges:?}");
+        }
     }
 }
