@@ -131,4 +131,17 @@ mod tests {
         receive(&mut receiver, 2 + MAX_AHEAD as u64, say("too far"));
         assert!(receiver.acknowledgement(Id(1), Id(2)).to_string().ends_with(" 1 1025-1025"));
     }
+
+    #[test]
+    fn whatever_cannot_be_handed_out_tells_why() {
+        let mut receiver = Receiver::default();
+        let had = Some(Reason::Ignored("had it already"));
+        let far = (MAX_AHEAD + 10, Some(Reason::Ignored("too far ahead")));
+        let heard =
+            [(3, Some(Reason::Kept(1))), (3, had), far, (1, None), (1, had), (4, Some(Reason::Kept(2)))];
+        for (sequence, reason) in heard {
+            assert_eq!(receiver.handle(sequence as u64, say("x")), reason, "{sequence}");
+            while receiver.deliver().is_some() {}
+        }
+    }
 }
