@@ -227,6 +227,7 @@ impl Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Reasons;
 
     const PUBLIC: &str = "203.0.113.7:50001";
     const PRIVATE: &str = "192.168.1.7:50001";
@@ -242,6 +243,8 @@ mod tests {
         out: Output,
         start: Instant,
         attempts: Vec<u32>,
+        /// Why something left again, and at which place in its datagram.
+        reasons: Reasons,
     }
 
     impl Bench {
@@ -249,7 +252,7 @@ mod tests {
             let start = Instant::now();
             let alice = Who { id: Id(0xa1), name: "alice".parse().expect("a name") };
             let path = Path::new(alice, Id(0xb0), at(PUBLIC), start);
-            Self { path, out: Output::new(start), start, attempts: Vec::new() }
+            Self { path, out: Output::new(start), start, attempts: Vec::new(), reasons: Reasons::new() }
         }
 
         fn introduced() -> Self {
@@ -268,6 +271,7 @@ mod tests {
             self.out.begin(now);
             self.attempts.extend(self.path.run(&mut self.out));
             let written = self.out.transmits.drain(..).map(|sent| {
+                self.reasons.extend(sent.reasons);
                 let lines = String::from_utf8(sent.datagram).expect("we write UTF-8");
                 let verbs: Vec<&str> = lines.lines().filter_map(|line| line.split(' ').next()).collect();
                 format!("{} {}", sent.destination, verbs.join(" "))
@@ -308,6 +312,10 @@ mod tests {
             self.path.note_heard(at(source), true, self.out.now);
             self.turn(self.out.now)
         }
+    }
+
+    fn no_answer(milliseconds: u64) -> (usize, Reason) {
+        (0, Reason::NoAnswer(Duration::from_millis(milliseconds)))
     }
 
     fn pings(destinations: &[&str]) -> Vec<String> {
@@ -362,6 +370,7 @@ mod tests {
         bench.ping(PUBLIC, true);
         bench.path.handle_pong(at(PUBLIC), &mut bench.out);
         assert!(bench.ping(PUBLIC, true).is_empty());
+        assert_eq!(bench.out.remarks, [(0, Reason::Ignored("answered already"))]);
     }
 
     #[test]
@@ -484,5 +493,61 @@ mod tests {
         bench.introduce(NEW, PRIVATE);
         bench.run_until(3040);
         assert_eq!(bench.path.handle_pong(at(NEW), &mut bench.out), Some(Duration::from_millis(40)));
+    }
+
+    #[test]
+    fn every_ping_but_the_first_tells_how_long_there_was_no_answer() {
+        let mut bench = Bench::introduced();
+        assert_eq!(bench.reasons, []);
+        bench.run_until(200);
+        assert_eq!(bench.reasons, [100, 100, 200, 200].map(no_answer), "to both addresses");
+    }
+
+    #[test]
+    fn a_keepalive_is_called_so_until_it_is_not_answered() {
+        let mut bench = Bench::reached();
+        for milliseconds in [7000, 14_000] {
+            bench.run_until(milliseconds);
+            let expected = [(0, Reason::Keepalive), no_answer(1000), no_answer(2000)];
+            assert_eq!(std::mem::take(&mut bench.reasons), expected);
+            bench.pong(PUBLIC);
+        }
+    }
+
+    #[test]
+    fn a_ping_that_answers_one_may_get_through_where_an_earlier_one_did_not() {
+        let mut bench = Bench::introduced();
+        let again = (1, Reason::Again("it may get through now")); // behind the PONG
+        for (source, reasons) in [(PUBLIC, vec![again]), (NEW, vec![]), (NEW, vec![again])] {
+            bench.ping(source, true);
+            assert_eq!(std::mem::take(&mut bench.reasons), reasons, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_new_address_tells_how_long_it_has_not_answered() {
+        let mut bench = Bench::reached();
+        bench.run_until(1000);
+        bench.hear(NEW);
+        assert_eq!(bench.reasons, []);
+        bench.run_until(1200);
+        assert_eq!(bench.reasons, [100, 200].map(no_answer));
+    }
+
+    #[test]
+    fn a_pong_from_elsewhere_is_ignored_until_the_path_moves_there() {
+        let mut bench = Bench::reached();
+        bench.run_until(1000);
+        bench.hear(PUBLIC);
+        bench.hear(NEW);
+        bench.pong(PUBLIC);
+        assert_eq!(bench.out.remarks, []);
+        for (milliseconds, remark) in
+            [(1499, Reason::Ignored("linked elsewhere")), (1500, Reason::Linked("moved here"))]
+        {
+            bench.run_until(milliseconds);
+            bench.pong(NEW);
+            assert_eq!(bench.out.remarks.pop(), Some((0, remark)));
+        }
     }
 }
