@@ -182,12 +182,15 @@ impl Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Transmit;
 
     /// A registration and a clock; says at which milliseconds something was sent.
     struct Bench {
         registration: Registration,
         start: Instant,
         out: Output,
+        /// Of all that was sent, one by one.
+        reasons: Vec<Option<Reason>>,
     }
 
     impl Bench {
@@ -198,7 +201,8 @@ mod tests {
             let us = Who { id: Id(1), name: name("alice") };
             let (tracker, private) = (endpoint("192.0.2.10:55555"), endpoint("192.168.1.5:50001"));
             let registration = Registration::new(tracker, us, name("lobby"), private, now);
-            let mut bench = Self { registration, start: now, out: Output::new(now) };
+            let (out, reasons) = (Output::new(now), Vec::new());
+            let mut bench = Self { registration, start: now, out, reasons };
             bench.turn(now);
             bench
         }
@@ -212,7 +216,7 @@ mod tests {
             let end = self.start + Duration::from_millis(milliseconds);
             let mut sent = Vec::new();
             loop {
-                sent.extend(self.out.transmits.drain(..).map(|_| (self.out.now - self.start).as_millis()));
+                sent.extend((0..self.sent()).map(|_| (self.out.now - self.start).as_millis()));
                 let Some(next) = self.out.wake.filter(|next| *next <= end) else { break };
                 self.turn(next.max(self.out.now));
             }
@@ -224,7 +228,14 @@ mod tests {
             let message = line.parse().expect("well formed");
             self.registration.handle_message(message, &mut self.out);
             self.turn(self.out.now);
-            self.out.transmits.drain(..).count()
+            self.sent()
+        }
+
+        fn sent(&mut self) -> usize {
+            let reason = |sent: Transmit| sent.reasons.first().map(|(_, reason)| *reason);
+            let before = self.reasons.len();
+            self.reasons.extend(self.out.transmits.drain(..).map(reason));
+            self.reasons.len() - before
         }
 
         fn events(&mut self) -> Vec<Event> {
@@ -295,5 +306,29 @@ mod tests {
         bench.hear("WAIT 2/2 203.0.113.7:50001");
         bench.hear("WAIT 1/2 203.0.113.7:50001");
         assert_eq!(bench.registration.complete, Some(2));
+    }
+
+    #[test]
+    fn every_registration_but_the_first_tells_why() {
+        let mut bench = Bench::new();
+        bench.run_until(100);
+        bench.hear("COOKIE one");
+        bench.run_until(500);
+        bench.hear("WAIT 1/2 203.0.113.7:50001");
+        bench.run_until(2499);
+        let no_answer = |milliseconds| Some(Reason::NoAnswer(Duration::from_millis(milliseconds)));
+        let [cookie, here] = ["with the cookie", "still here"].map(|why| Some(Reason::Again(why)));
+        assert_eq!(bench.reasons, [None, cookie, no_answer(250), no_answer(500), here, no_answer(500)]);
+    }
+
+    #[test]
+    fn a_second_cookie_and_what_only_a_peer_may_say_are_ignored() {
+        let mut bench = Bench::new();
+        for line in ["COOKIE one", "COOKIE two", "MET - 0000000000000001 0000000000000002"] {
+            bench.hear(line);
+            bench.out.reading += 1;
+        }
+        let ignored = [(1, "answered already"), (2, "not for a peer")];
+        assert_eq!(bench.out.remarks, ignored.map(|(index, why)| (index, Reason::Ignored(why))));
     }
 }
