@@ -122,6 +122,8 @@ mod tests {
         calls: Calls,
         out: Output,
         start: Instant,
+        /// Of all calls, one by one.
+        reasons: Vec<Option<Reason>>,
     }
 
     impl Bench {
@@ -129,7 +131,7 @@ mod tests {
             let start = Instant::now();
             let lobby = "lobby".parse().expect("a name");
             let calls = Calls::new(who(0xa1, "alice"), lobby, is_lan, endpoints, start);
-            Self { calls, out: Output::new(start), start }
+            Self { calls, out: Output::new(start), start, reasons: Vec::new() }
         }
 
         /// Whom it calls until then, and when, in milliseconds.
@@ -143,6 +145,7 @@ mod tests {
                 for sent in self.out.transmits.drain(..) {
                     assert_eq!(sent.datagram, b"PING lobby 00000000000000a1 alice\n");
                     called.push((time, sent.destination));
+                    self.reasons.push(sent.reasons.first().map(|(_, reason)| *reason));
                 }
             }
             self.out.now = end;
@@ -195,5 +198,20 @@ mod tests {
         bench.calls.remember(who(65, "carol"));
         assert!(bench.calls.stranger(Id(1)).is_none(), "the oldest");
         assert!((2..=65).all(|id| bench.calls.stranger(Id(id)).is_some()));
+    }
+
+    #[test]
+    fn every_call_but_the_first_tells_why() {
+        let mut bench = Bench::new(false, &[]);
+        bench.run_until(500);
+        bench.calls.add(at(BOB), bench.out.now);
+        bench.out.wake = Some(bench.out.now);
+        bench.run_until(2500);
+        let no_answer = |seconds| Some(Reason::NoAnswer(Duration::from_secs(seconds)));
+        assert_eq!(bench.reasons, [None, no_answer(1), no_answer(2)]);
+        let mut bench = Bench::new(true, &[]);
+        bench.run_until(4000);
+        let again = Some(Reason::Again("for whoever has come since"));
+        assert_eq!(bench.reasons, [[None; 20], [again; 20], [again; 20]].concat());
     }
 }
