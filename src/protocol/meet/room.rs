@@ -263,4 +263,18 @@ mod tests {
         bench.met(ALICE, BOB);
         assert!(bench.room.has_everyone_met());
     }
+
+    #[test]
+    fn only_who_was_answered_before_is_told_why_again() {
+        let bench = Bench::new(2, 1..=2);
+        let again = |index, why| (index, Reason::Again(why));
+        let (registered, met) = ("registered again", "not both have said MET");
+        let repeats = [vec![again(0, registered), again(1, met)], vec![again(0, met)]];
+        for (is_again, reasons) in [(false, [vec![], vec![]]), (true, repeats)] {
+            let mut out = Output::new(bench.now);
+            bench.room.answer(who(ALICE), is_again, &mut out);
+            let told: Vec<_> = out.transmits.into_iter().map(|sent| sent.reasons).collect();
+            assert_eq!(told, reasons);
+        }
+    }
 }
