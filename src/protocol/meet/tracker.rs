@@ -248,12 +248,14 @@ mod tests {
     struct Bench {
         tracker: Tracker,
         now: Instant,
+        /// How many reasons there were for the last answer.
+        reasons: usize,
     }
 
     impl Bench {
         fn new(size: u8, forever: bool) -> Self {
             let now = Instant::now();
-            Self { tracker: Tracker::new(size, forever, RandomState::new(), now), now }
+            Self { tracker: Tracker::new(size, forever, RandomState::new(), now), now, reasons: 0 }
         }
 
         fn wait(&mut self, milliseconds: u64) {
@@ -265,6 +267,7 @@ mod tests {
         fn say(&mut self, host: u8, line: &str) -> Vec<(u8, String)> {
             let source = SocketAddr::from(([192, 0, 2, host], 50001));
             self.tracker.handle_datagram(source, format!("{line}\n").as_bytes(), self.now);
+            self.reasons = self.tracker.out.transmits.iter().map(|sent| sent.reasons.len()).sum();
             let sent = self.tracker.out.transmits.drain(..);
             let lines = sent.flat_map(|transmit| {
                 let SocketAddr::V4(to) = transmit.destination else { panic!("only IPv4 here") };
@@ -293,6 +296,11 @@ mod tests {
         fn leave(&mut self, host: u8, id: &str) {
             let cookie = self.cookie(host);
             assert!(self.say(host, &format!("LEAVE {cookie} {id}")).is_empty());
+        }
+
+        /// What became of the last message that was said.
+        fn remark(&self) -> Option<String> {
+            self.tracker.out.remarks.first().map(|(_, reason)| reason.to_string())
         }
 
         fn is_finished(&mut self) -> bool {
@@ -458,5 +466,49 @@ mod tests {
         }
         assert!(bench.tracker.rooms.is_empty() && bench.tracker.members.is_empty());
         assert!(bench.tracker.departed.is_empty());
+    }
+
+    #[test]
+    fn an_answer_has_reasons_where_it_is_given_again_from_the_same_address() {
+        let mut bench = Bench::new(2, true);
+        for (host, id, messages, reasons) in [
+            (1, ALICE, 1, 0),
+            (1, ALICE, 1, 1),
+            (2, BOB, 3, 0),
+            (2, BOB, 3, 3),
+            (3, ALICE, 3, 0),
+            (3, ALICE, 3, 3),
+        ] {
+            assert_eq!((bench.register(host, id).len(), bench.reasons), (messages, reasons), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_the_tracker_ignores_it_has_a_reason_for() {
+        let mut bench = Bench::new(2, true);
+        let no_cookie = "ignored: no valid cookie";
+        bench.cookie(1);
+        assert_eq!(bench.remark().as_deref(), Some(no_cookie));
+        bench.register(1, ALICE);
+        assert_eq!(bench.remark(), None);
+        bench.register(2, BOB);
+        let [alice, bob] = [1, 2].map(|host| bench.cookie(host));
+        for (host, line, remark) in [
+            (1, "WAIT 1/2 192.0.2.1:50001".to_owned(), Some("ignored: not for a tracker")),
+            (2, format!("MET {alice} {ALICE} {BOB}"), Some(no_cookie)),
+            (2, format!("MET {bob} {ALICE} {BOB}"), Some("ignored: not from the registered address")),
+            (2, format!("LEAVE {bob} {ALICE}"), Some("ignored: not from the registered address")),
+            (1, format!("MET {alice} {ALICE} {BOB}"), None),
+            (1, format!("MET {alice} {ALICE} {BOB}"), Some("nothing new")),
+            (1, format!("LEAVE {alice} {ALICE}"), None),
+            (
+                1,
+                format!("REGISTER {alice} {ALICE} lobby alice 192.168.1.1:50001"),
+                Some("ignored: alice has left"),
+            ),
+        ] {
+            bench.say(host, &line);
+            assert_eq!(bench.remark().as_deref(), remark, "{line}");
+        }
     }
 }
