@@ -152,7 +152,7 @@ impl Link {
 mod tests {
     use super::*;
     use crate::protocol::talk::receiver::MAX_LINE;
-    use crate::protocol::{Id, MAX_TEXT};
+    use crate::protocol::{Id, MAX_TEXT, Reasons};
     use std::time::Duration;
 
     const BOB: &str = "192.0.2.2:50001";
@@ -179,6 +179,8 @@ mod tests {
         link: Link,
         out: Output,
         start: Instant,
+        /// Why something left again, and at which place in its datagram.
+        reasons: Reasons,
     }
 
     impl Bench {
@@ -188,6 +190,7 @@ mod tests {
                 link: Link::new(who(0xa1, "alice"), bob(), at(BOB), start),
                 out: Output::new(start),
                 start,
+                reasons: Reasons::new(),
             }
         }
 
@@ -202,6 +205,7 @@ mod tests {
             self.out.begin(self.out.now);
             self.link.run(&mut self.out);
             let written = self.out.transmits.drain(..).map(|sent| {
+                self.reasons.extend(sent.reasons);
                 let lines = String::from_utf8(sent.datagram).expect("we write UTF-8");
                 let verbs: Vec<&str> = lines.lines().filter_map(|line| line.split(' ').next()).collect();
                 format!("{} {}", sent.destination, verbs.join(" "))
@@ -295,6 +299,7 @@ mod tests {
         assert_eq!(bench.hear(1, Body::End), [Event::Ended(bob())]);
         assert_eq!(bench.hear(2, text("one more")), []);
         assert_eq!(bench.hear(3, Body::End), []);
+        assert_eq!(bench.out.remarks, [(0, Reason::Ignored("after the end")); 2]);
         assert_eq!(bench.hear(4, Body::Bye), [Event::Left(bob())]);
     }
 
@@ -369,5 +374,37 @@ mod tests {
         }
         assert_eq!(begins, 2, "a second and a third");
         assert!(link.is_over());
+    }
+
+    #[test]
+    fn what_lingers_says_its_acknowledgement_once_more_and_why() {
+        let mut bench = Bench::reached();
+        bench.hear(1, Body::Bye);
+        bench.turn();
+        assert_eq!(bench.reasons, [], "the first time");
+        bench.run_until(250);
+        assert_eq!(bench.reasons, [(0, Reason::OnceMore); 2]);
+    }
+
+    #[test]
+    fn behind_an_acknowledgement_a_line_that_is_sent_again_keeps_its_reason() {
+        let mut bench = Bench::reached();
+        (0..4).for_each(|_| _ = bench.say("hello"));
+        bench.hear(1, text("one"));
+        bench.link.handle_ack(at(BOB), 1, &[2..=4], &mut bench.out);
+        assert_eq!(bench.turn(), [format!("{BOB} ACK SAY")]);
+        assert_eq!(bench.reasons, [(1, Reason::Overtaken(3))]);
+    }
+
+    #[test]
+    fn what_is_of_no_use_is_remarked() {
+        let mut bench = Bench::reached();
+        bench.hear(2, text("two"));
+        bench.hear(2, text("two"));
+        bench.hear_ack(1);
+        bench.hear_ack(2);
+        let ignored = ["had it already", "never sent"].map(Reason::Ignored);
+        let remarks = [Reason::Kept(1), ignored[0], Reason::NothingNew, ignored[1]];
+        assert_eq!(bench.out.remarks, remarks.map(|remark| (0, remark)));
     }
 }
