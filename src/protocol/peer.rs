@@ -430,6 +430,11 @@ mod tests {
             self.wait(700);
         }
 
+        /// What became of each message of the last datagram that calls for a word.
+        fn remarks(&self) -> Vec<(usize, String)> {
+            self.peer.out.remarks.iter().map(|(index, reason)| (*index, reason.to_string())).collect()
+        }
+
         fn events(&mut self) -> Vec<String> {
             self.peer.out.events.drain(..).map(|event| format!("{event:?}")).collect()
         }
@@ -640,5 +645,73 @@ mod tests {
         bench.hear(TRACKER, "WAIT 0/0 192.0.2.1:50001");
         bench.wait(1000);
         assert_eq!(bench.peer.outcome(), None);
+    }
+
+    #[test]
+    fn the_message_that_makes_the_link_is_remarked_and_the_introduction_that_comes_again_is_a_reason() {
+        let mut bench = Bench::introduced();
+        bench.hear(2, &format!("PONG {ALICE} {BOB} bob\nPING {ALICE} {BOB} bob"));
+        assert_eq!(bench.remarks(), [(0, "link made".to_owned())]);
+        let again = format!("PEER 2/2 {BOB} bob 192.0.2.2:50001 192.168.1.2:50001\n");
+        bench.peer.handle_datagram(at(TRACKER), again.as_bytes(), bench.now);
+        let reasons = &bench.peer.out.transmits[0].reasons;
+        assert_eq!(*reasons, [(0, Reason::Again("once more introduced"))]);
+    }
+
+    #[test]
+    fn what_a_peer_ignores_it_has_a_reason_for() {
+        let other = "00000000000000a2";
+        for (lines, why) in [
+            (format!("PING {ALICE} {BOB} bob"), "not introduced"),
+            (format!("SAY {ALICE} {BOB} 1 hello"), "not introduced"),
+            (format!("PING kitchen {BOB} bob"), "for another"),
+            (format!("PONG {other} {BOB} bob"), "for another"),
+            (format!("ACK {other} {BOB} 1"), "for another"),
+            (format!("PING lobby {ALICE} alice"), "our own"),
+            ("WAIT 1/2 192.0.2.1:50001".to_owned(), "not from our tracker"),
+            (format!("MET - {ALICE} {BOB}"), "not from our tracker"),
+        ] {
+            let mut bench = Bench::new(Meeting::Tracker(at(TRACKER)));
+            bench.hear(2, &lines);
+            assert_eq!(bench.remarks(), [(0, format!("ignored: {why}"))], "{lines}");
+        }
+    }
+
+    #[test]
+    fn who_has_left_or_was_given_up_is_ignored_by_name() {
+        for (has_left, fate) in [(true, "has left"), (false, "is given up")] {
+            let mut bench = Bench::new(Meeting::Tracker(at(TRACKER)));
+            bench.hear(TRACKER, &format!("PEER 2/3 {BOB} bob 192.0.2.2:50001 192.168.1.2:50001"));
+            if has_left {
+                bench.meet(2, BOB, "bob");
+                bench.part(2, BOB);
+            }
+            bench.wait(10_000);
+            bench.hear(2, &format!("PING {ALICE} {BOB} bob"));
+            assert_eq!(bench.remarks(), [(0, format!("ignored: bob {fate}"))]);
+        }
+    }
+
+    #[test]
+    fn whoever_leaves_or_has_64_links_takes_no_other() {
+        let mut bench = Bench::direct();
+        (1..=64).for_each(|number| bench.meet(2, &format!("{number:016x}"), "bob"));
+        for why in ["too many are here", "we are leaving"] {
+            bench.hear(2, &format!("PING lobby {BOB} bob"));
+            assert_eq!(bench.remarks(), [(0, format!("ignored: {why}"))]);
+            bench.peer.leave(bench.now);
+        }
+    }
+
+    #[test]
+    fn each_remark_is_about_a_message_of_the_datagram_that_has_just_come() {
+        let mut bench = Bench::direct();
+        let [bob, carol] = [BOB, "00000000000000c3"].map(|id| format!("SAY {ALICE} {id} 2 two"));
+        bench.hear(2, &format!("PING lobby {BOB} bob\nnonsense\n{bob}\n{bob}\n{carol}"));
+        let why = ["link made", "kept: 1 is missing", "ignored: had it already", "ignored: not introduced"];
+        let expected: Vec<_> = [2, 2, 3, 4].into_iter().zip(why.map(str::to_owned)).collect();
+        assert_eq!(bench.remarks(), expected);
+        bench.hear(2, "nonsense");
+        assert_eq!(bench.remarks(), []);
     }
 }
