@@ -48,3 +48,31 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_words() {
+        let time = Duration::from_micros(15_900);
+        let name = "bob".parse().expect("a name");
+        let table = [
+            (Reason::Again("still here"), "again: still here"),
+            (Reason::NoAnswer(time), "again: no answer for 15 ms"),
+            (Reason::Probe(time), "probe: silent for 15 ms"),
+            (Reason::Overtaken(1), "again: 1 later one arrived"),
+            (Reason::Overtaken(3), "again: 3 later ones arrived"),
+            (Reason::Keepalive, "keepalive"),
+            (Reason::OnceMore, "once more: the last one may be lost"),
+            (Reason::Linked("made"), "link made"),
+            (Reason::Kept(4), "kept: 4 is missing"),
+            (Reason::NothingNew, "nothing new"),
+            (Reason::Ignored("for another"), "ignored: for another"),
+            (Reason::Departed(name, "has left"), "ignored: bob has left"),
+        ];
+        for (reason, words) in table {
+            assert_eq!(reason.to_string(), words);
+        }
+    }
+}
