@@ -185,3 +185,229 @@ fn time_of_day(time: SystemTime) -> String {
     let (seconds, millis) = (since.as_secs(), since.subsec_millis());
     format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::MAX_DATAGRAM;
+    use std::time::Duration;
+
+    const TRACKER: &str = "198.51.100.1:55555";
+    const BOB: &str = "192.0.2.2:50001";
+    const ELSEWHERE: &str = "192.0.2.3:50002";
+    const MADE: [(usize, Reason); 1] = [(0, Reason::Linked("made"))];
+
+    /// What one program shows, and a clock.
+    struct Bench {
+        trace: Trace,
+        now: SystemTime,
+    }
+
+    impl Bench {
+        /// It has run for 1.204 s, at four minutes past twelve.
+        fn new(style: Style, us: &str) -> Self {
+            let started = UNIX_EPOCH + Duration::from_millis((12 * 3600 + 4 * 60 + 39) * 1000 + 568);
+            Self { trace: Trace::new(style, us, started), now: started + Duration::from_millis(1204) }
+        }
+
+        fn lines(
+            &mut self,
+            arrow: &str,
+            at: &str,
+            datagram: &[u8],
+            reasons: &[(usize, Reason)],
+        ) -> Vec<Line> {
+            let destination = at.parse().expect("an endpoint");
+            let passing = Transmit { destination, datagram: datagram.into(), reasons: reasons.into() };
+            self.trace.lines(self.now, arrow, &passing, if arrow == "-!" { "no route" } else { "" })
+        }
+
+        /// `<a>`, `<b>` and `<c>` stand for ids.
+        fn show(&mut self, arrow: &str, at: &str, datagram: &str, reasons: &[(usize, Reason)]) -> String {
+            let ids = [("<a>", 'a'), ("<b>", 'b'), ("<c>", 'c')];
+            let datagram = ids.into_iter().fold(datagram.to_owned(), |text, (short, digit)| {
+                text.replace(short, &digit.to_string().repeat(16))
+            });
+            let lines = self.lines(arrow, at, format!("{datagram}\n").as_bytes(), reasons);
+            lines.into_iter().map(|(line, _)| line).collect::<Vec<_>>().join("\n")
+        }
+    }
+
+    fn again(why: &'static str) -> [(usize, Reason); 1] {
+        [(0, Reason::Again(why))]
+    }
+
+    #[test]
+    fn a_peer_tells_its_story_with_names_and_reasons() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        let passing: [(_, _, _, &[_]); _] = [
+            ("->", TRACKER, "REGISTER - <a> lobby alice 192.0.2.1:50001", &[]),
+            ("<-", TRACKER, "COOKIE one", &[]),
+            ("->", TRACKER, "REGISTER one <a> lobby alice 192.0.2.1:50001", &again("with the cookie")),
+            ("<-", TRACKER, "WAIT 2/2 192.0.2.1:50001\nPEER 2/2 <b> bob 192.0.2.2:50001 10.0.0.2:50001", &[]),
+            ("-!", "10.0.0.2:50001", "PING <b> <a> alice", &[]),
+            ("->", BOB, "PING <b> <a> alice", &[]),
+            ("<-", BOB, "PONG <a> <b> bob\nPING <a> <b> bob", &MADE),
+            ("->", TRACKER, "MET one <a> <b>", &[]),
+            ("->", BOB, "PONG <b> <a> alice\nSAY <b> <a> 1 hello", &[(1, Reason::Overtaken(3))]),
+            ("-x", BOB, "PART <b> <a> 2 half a line", &[(0, Reason::Probe(Duration::from_millis(80)))]),
+            ("<-", BOB, "ACK <a> <b> 1 3-3", &[(0, Reason::NothingNew)]),
+            ("<-", BOB, "nonsense", &[]),
+            ("<-", BOB, "BYE <a> <b> 2", &[(0, Reason::Kept(1))]),
+            ("<-", ELSEWHERE, "BYE <a> <b> 2", &[(0, Reason::Ignored("had it already"))]),
+            ("<-", ELSEWHERE, "PONG <a> <b> bob", &[(0, Reason::Linked("moved here"))]),
+            ("->", ELSEWHERE, "END <b> <a> 3", &[]),
+            ("->", TRACKER, "LEAVE one <a>", &[]),
+        ];
+        let story: Vec<String> =
+            passing.map(|(arrow, at, datagram, reasons)| bench.show(arrow, at, datagram, reasons)).into();
+        let expected = "\
+12:04:40.772 Meet   alice -> tracker  REGISTER - alice lobby 192.0.2.1:50001
+12:04:40.772 Meet   alice <- tracker  COOKIE one
+12:04:40.772 Meet   alice -> tracker  REGISTER one alice lobby 192.0.2.1:50001    (again: with the cookie)
+12:04:40.772 Meet   alice <- tracker  WAIT 2/2 192.0.2.1:50001
+12:04:40.772 Meet   alice <- tracker  PEER 2/2 bob 192.0.2.2:50001 10.0.0.2:50001
+12:04:40.772 Reach  alice -! bob 10.0.0.2:50001  PING    (no route)
+12:04:40.772 Reach  alice -> bob 192.0.2.2:50001  PING
+12:04:40.772 Reach  alice <- bob 192.0.2.2:50001  PONG    (link made)
+12:04:40.772 Reach  alice <- bob      PING
+12:04:40.772 Meet   alice -> tracker  MET one bob
+12:04:40.772 Reach  alice -> bob      PONG
+12:04:40.772 Talk   alice -> bob      SAY 1 hello    (again: 3 later ones arrived)
+12:04:40.772 Talk   alice -x bob      PART 2 half a line    (probe: silent for 80 ms)
+12:04:40.772 Talk   alice <- bob      ACK 1 3-3    (nothing new)
+12:04:40.772 ?      alice <? 192.0.2.2:50001  nonsense    (unknown verb)
+12:04:40.772 Part   alice <- bob      BYE 2    (kept: 1 is missing)
+12:04:40.772 Part   alice <- bob 192.0.2.3:50002  BYE 2    (ignored: had it already)
+12:04:40.772 Reach  alice <- bob 192.0.2.3:50002  PONG    (link moved here)
+12:04:40.772 Part   alice -> bob      END 3
+12:04:40.772 Meet   alice -> tracker  LEAVE one";
+        assert_eq!(story.join("\n"), expected);
+    }
+
+    #[test]
+    fn a_tracker_knows_who_has_proven_an_address() {
+        let mut bench = Bench::new(Style::Story, "tracker");
+        let no_cookie = [(0, Reason::Ignored("no valid cookie"))];
+        for (arrow, datagram, reasons, shown) in [
+            (
+                "<-",
+                "REGISTER - <b> lobby bob 10.0.0.2:50001",
+                &no_cookie[..],
+                "REGISTER - bob lobby 10.0.0.2:50001",
+            ),
+            ("->", "COOKIE one", &[], "COOKIE one"),
+            ("<-", "REGISTER one <b> lobby bob 10.0.0.2:50001", &[], "REGISTER one bob lobby 10.0.0.2:50001"),
+            ("->", "WAIT 1/2 192.0.2.2:50001", &again("registered again"), "WAIT 1/2 192.0.2.2:50001"),
+            ("<-", "MET one <b> <c>", &[], "MET one cccccccccccccccc"),
+        ] {
+            let is_proven = !datagram.ends_with("one") && reasons != no_cookie;
+            let whom = if is_proven { "bob 192.0.2.2:50001" } else { BOB };
+            let why = reasons.first().map(|(_, reason)| format!("    ({reason})")).unwrap_or_default();
+            let line = format!("12:04:40.772 Meet   tracker {arrow} {whom}  {shown}{why}");
+            assert_eq!(bench.show(arrow, BOB, datagram, reasons), line);
+        }
+    }
+
+    #[test]
+    fn two_of_one_name_are_told_apart_by_their_ports() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        let mut answer = |at, id, name| bench.show("<-", at, &format!("PONG <a> {id} {name}"), &MADE);
+        answer(BOB, "<b>", "bob");
+        answer(ELSEWHERE, "<c>", "bob");
+        answer("192.0.2.4:50003", "dddddddddddddddd", "alice");
+        for (at, id, whom) in [
+            (BOB, "<b>", "bob:50001"),
+            (ELSEWHERE, "<c>", "bob:50002"),
+            ("192.0.2.4:50003", "dddddddddddddddd", "alice:50003"),
+        ] {
+            let line = format!("12:04:40.772 Talk   {:<16}  ACK 1", format!("alice -> {whom}"));
+            assert_eq!(bench.show("->", at, &format!("ACK {id} <a> 1"), &[]), line);
+        }
+    }
+
+    #[test]
+    fn from_what_was_ignored_nobody_is_known() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        let departed = Reason::Departed("bob".parse().expect("a name"), "has left");
+        for reason in [Reason::Ignored("not introduced"), departed] {
+            let line = format!("12:04:40.772 Reach  alice <- {BOB}  PING    ({reason})");
+            assert_eq!(bench.show("<-", BOB, "PING <a> <b> bob", &[(0, reason)]), line);
+        }
+        assert!(bench.trace.others.is_empty());
+    }
+
+    #[test]
+    fn at_most_256_others_are_known_and_first_those_who_are_heard() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        for number in 0..1000 {
+            bench.show("<-", BOB, "PONG <a> <b> bob", &MADE);
+            bench.show("<-", ELSEWHERE, &format!("PING lobby {number:016x} n{number}"), &[]);
+        }
+        assert_eq!(bench.trace.others.len(), MAX_KNOWN);
+        assert!(bench.show("->", BOB, "END <b> <a> 1", &[]).contains("alice -> bob      END"));
+        assert!(bench.show("->", ELSEWHERE, "PING 00000000000003e7 <a> alice", &[]).contains("-> n999 "));
+    }
+
+    #[test]
+    fn a_text_is_shown_as_it_was_said() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        bench.show("<-", BOB, "PONG <a> <b> bob", &MADE);
+        for text in ["<b> and <a>", "two  spaces ", " (ignored: by whom?)", "", "-x <?"] {
+            let shown = text.replace("<a>", "aaaaaaaaaaaaaaaa").replace("<b>", "bbbbbbbbbbbbbbbb");
+            let said = format!("12:04:40.772 Talk   alice <- bob      SAY 1 {shown}");
+            assert_eq!(bench.show("<-", BOB, &format!("SAY <a> <b> 1 {text}"), &[]), said);
+        }
+    }
+
+    #[test]
+    fn the_step_has_a_colour_and_so_has_a_loss() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        for (arrow, line, colours) in [
+            ("->", "WAIT 1/2 192.0.2.2:50001", &[("Meet", 6)][..]),
+            ("<-", "PING lobby bbbbbbbbbbbbbbbb bob", &[("Reach", 5)]),
+            ("-x", "ACK bbbbbbbbbbbbbbbb aaaaaaaaaaaaaaaa 1", &[("Talk", 2), ("-x", 1)]),
+            ("-!", "BYE bbbbbbbbbbbbbbbb aaaaaaaaaaaaaaaa 1", &[("Part", 3), ("-!", 1)]),
+            ("<-", "nonsense", &[("?", 1), ("<?", 1)]),
+        ] {
+            assert_eq!(bench.lines(arrow, BOB, format!("{line}\n").as_bytes(), &[])[0].1, colours, "{line}");
+        }
+        bench.trace.style = Style::Wire;
+        assert_eq!(bench.lines("-x", BOB, b"COOKIE one\n", &[])[0].1, []);
+    }
+
+    #[test]
+    fn the_wire_is_shown_byte_by_byte_with_further_messages_indented() {
+        let mut bench = Bench::new(Style::Wire, "alice");
+        let at = "192.0.2.1:50001";
+        assert_eq!(bench.show("->", at, "COOKIE one", &MADE), "  1.204 -> 192.0.2.1:50001  COOKIE one");
+        bench.now += Duration::from_secs(100);
+        let line = "101.204 -! 192.0.2.1:50001  COOKIE one  (no route)";
+        assert_eq!(bench.show("-!", at, "COOKIE one", &[]), line);
+        let expected = "\
+101.204 <- 192.0.2.1:50001  PONG aaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbb bob
+                            ACK aaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbb 1
+        <?                  nonsense  (unknown verb)
+                            COOKIE one";
+        let datagram = "PONG <a> <b> bob\nACK <a> <b> 1\nnonsense\nCOOKIE one";
+        assert_eq!(bench.show("<-", at, datagram, &[]), expected);
+    }
+
+    #[test]
+    fn what_is_no_message_is_shown_with_what_is_wrong() {
+        let long = "x".repeat(MAX_DATAGRAM + 1);
+        for (style, time, gap) in [(Style::Story, "12:04:40.772", "    "), (Style::Wire, "  1.204", "  ")] {
+            for (datagram, step, shown, wrong) in [
+                (&b""[..], "?     ", "", "empty datagram"),
+                (long.as_bytes(), "?     ", &*long, "too long a datagram"),
+                (b"COOKIE one", "Meet  ", "COOKIE one", "no newline at the end"),
+                (b"SAY \xff\n", "Talk  ", "SAY \u{fffd}", "not UTF-8"),
+            ] {
+                let lines = Bench::new(style, "alice").lines("<-", BOB, datagram, &[]);
+                assert_eq!(lines.len(), 1);
+                let who = if style == Style::Story { format!("{step} alice ") } else { String::new() };
+                assert_eq!(lines[0].0, format!("{time} {who}<? {BOB}  {shown}{gap}({wrong})"));
+            }
+        }
+    }
+}
