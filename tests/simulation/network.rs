@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::RandomState;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use p2p_chat::io::harm::Dice;
+use p2p_chat::io::trace::{Style, Trace};
 use p2p_chat::protocol::event::Event;
 use p2p_chat::protocol::link::Link;
 use p2p_chat::protocol::meet::tracker::Tracker;
@@ -67,6 +68,7 @@ pub struct Host {
     /// The numbered messages that left, and how many of them had left before.
     said: HashSet<String>,
     pub repeats: usize,
+    trace: Option<Trace>,
 }
 
 pub enum Machine {
@@ -121,6 +123,8 @@ pub struct World {
     pub lost: usize,
     pub events: Vec<Event>,
     ids: u64,
+    /// What the traces of all hosts show, where it is wanted before the first of them comes.
+    pub story: Option<Vec<String>>,
 }
 
 impl World {
@@ -139,6 +143,7 @@ impl World {
             lost: 0,
             events: Vec::new(),
             ids: 0,
+            story: None,
         }
     }
 
@@ -148,7 +153,7 @@ impl World {
 
     pub fn add_tracker(&mut self, size: u8, forever: bool) -> usize {
         let machine = self.new_tracker(size, forever);
-        self.add_host(0, TRACKER.parse().unwrap(), machine)
+        self.add_host(0, TRACKER.parse().unwrap(), "tracker", machine)
     }
 
     pub fn new_tracker(&self, size: u8, forever: bool) -> Machine {
@@ -171,7 +176,7 @@ impl World {
         let us = Who { id: Id(self.ids << 32 | self.dice.roll() >> 40), name: name.parse().unwrap() };
         let (room, private) = (room.parse().unwrap(), endpoint.parse().unwrap());
         let machine = Machine::Peer(Box::new(Peer::new(us, room, private, meeting, self.now)));
-        let host = self.add_host(realm, endpoint.parse().unwrap(), machine);
+        let host = self.add_host(realm, endpoint.parse().unwrap(), name, machine);
         self.act(host, |peer, now| peer.handle_timeout(now));
         host
     }
@@ -181,10 +186,22 @@ impl World {
         self.add_peer(0, &format!("192.0.2.{number}:50001"), name)
     }
 
-    pub fn add_host(&mut self, realm: Realm, endpoint: SocketAddr, machine: Machine) -> usize {
+    fn add_host(&mut self, realm: Realm, endpoint: SocketAddr, name: &str, machine: Machine) -> usize {
         let (events, lines, said) = (Vec::new(), Vec::new(), HashSet::new());
-        let host = Host { realm, endpoint, machine, events, lines, outcome: None, sent: 0, said, repeats: 0 };
-        self.hosts.push(host);
+        let trace = self.story.as_ref().map(|_| Trace::new(Style::Story, name, UNIX_EPOCH));
+        let (outcome, sent, repeats) = (None, 0, 0);
+        self.hosts.push(Host {
+            realm,
+            endpoint,
+            machine,
+            events,
+            lines,
+            outcome,
+            sent,
+            said,
+            repeats,
+            trace,
+        });
         self.hosts.len() - 1
     }
 
@@ -330,7 +347,7 @@ impl World {
 
     /// Out through the sender's routers; what happens at the other end is decided when it gets there.
     fn send(&mut self, from: usize, transmit: Transmit) {
-        let Transmit { destination, datagram, .. } = transmit;
+        let (destination, datagram) = (transmit.destination, transmit.datagram.clone());
         assert!((1..=1200).contains(&datagram.len()), "{} bytes", datagram.len());
         self.hosts[from].note_sent(&datagram);
         let (mut realm, mut source) = (self.hosts[from].realm, self.hosts[from].endpoint);
@@ -344,7 +361,8 @@ impl World {
             }
             realm = router.outer;
         }
-        self.carry(Flight { realm, source, destination, datagram });
+        let is_lost = self.carry(Flight { realm, source, destination, datagram });
+        self.show(from, if is_lost { "-x" } else { "->" }, &transmit);
     }
 
     /// Whether an endpoint, or the outer side of a router that may know it, is in this realm.
@@ -373,12 +391,13 @@ impl World {
         }
     }
 
-    fn carry(&mut self, flight: Flight) {
+    /// Whether the datagram is lost.
+    fn carry(&mut self, flight: Flight) -> bool {
         let elapsed = self.elapsed();
         let is_cut = self.partitions.iter().any(|(from, to)| (*from..*to).contains(&elapsed));
         if is_cut || self.dice.percent(self.weather.loss) {
             self.lost += 1;
-            return;
+            return true;
         }
         let copies = if self.dice.percent(self.weather.duplicate) { 2 } else { 1 };
         for _ in 0..copies {
@@ -388,16 +407,32 @@ impl World {
             let when = self.now + self.weather.delay + late;
             self.in_flight.insert((when, self.count), flight.clone());
         }
+        false
     }
 
     pub fn deliver(&mut self, source: SocketAddr, host: usize, datagram: &[u8]) {
         let now = self.now;
-        match &mut self.hosts[host].machine {
-            Machine::Peer(peer) => peer.handle_datagram(source, datagram, now),
-            Machine::Tracker(tracker) => tracker.handle_datagram(source, datagram, now),
-            Machine::Dead => {}
-        }
+        let out = match &mut self.hosts[host].machine {
+            Machine::Peer(peer) => {
+                peer.handle_datagram(source, datagram, now);
+                &mut peer.out
+            }
+            Machine::Tracker(tracker) => {
+                tracker.handle_datagram(source, datagram, now);
+                &mut tracker.out
+            }
+            Machine::Dead => return,
+        };
+        let reasons = std::mem::take(&mut out.remarks);
+        self.show(host, "<-", &Transmit { destination: source, datagram: datagram.into(), reasons });
         self.pump(host);
+    }
+
+    fn show(&mut self, host: usize, arrow: &str, passing: &Transmit) {
+        let time = UNIX_EPOCH + self.elapsed();
+        let Some((story, trace)) = self.story.as_mut().zip(self.hosts[host].trace.as_mut()) else { return };
+        let lines = trace.lines(time, arrow, passing, "");
+        story.extend(lines.into_iter().map(|(line, _)| line));
     }
 }
 
