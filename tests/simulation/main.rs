@@ -9,4 +9,6 @@ mod meeting;
 mod nats;
 mod network;
 mod rooms;
+mod story;
 mod talking;
+mod told;
