@@ -40,6 +40,7 @@ fn wrong_usage_has_status_2() {
     fails(peer_command().args(["--bind", "nowhere"]), 2, &["ADDRESS"]);
     let listen = ["--listen", "nonsense"];
     fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(listen), 2, &["for example 0.0.0.0:55555"]);
+    fails(peer_command().args(["--trace=nonsense"]), 2, &["nonsense", "possible values: story, wire"]);
     fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "1"]), 2, &["2..=64"]);
     fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "65"]), 2, &["2..=64"]);
 }
