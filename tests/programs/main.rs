@@ -10,4 +10,7 @@ mod junk;
 mod mishaps;
 mod pipes;
 mod screen;
+#[path = "../simulation/told.rs"]
+mod told;
+mod trace;
 mod wire;
