@@ -96,11 +96,13 @@ impl Trace {
     /// Further messages of a datagram are indented under the first.
     fn wire_head(&self, time: SystemTime, arrow: &str, at: SocketAddr, index: usize) -> String {
         let since = time.duration_since(self.started).unwrap_or_default().as_secs_f64();
-        let head = format!("{since:7.3} {arrow} {at}");
+        let (time, at) = (format!("{since:7.3}"), at.to_string());
         match index {
-            0 => head,
-            _ if arrow == "<?" => format!("{:width$}", "        <?", width = head.len()),
-            _ => " ".repeat(head.len()),
+            0 => format!("{time} {arrow} {at}"),
+            _ => {
+                let arrow = if arrow == "<?" { arrow } else { "  " };
+                format!("{} {arrow} {}", " ".repeat(time.len()), " ".repeat(at.len()))
+            }
         }
     }
 
@@ -135,8 +137,9 @@ impl Trace {
             }
             _ => (MEET, "", None, text.to_owned()),
         };
-        let is_ignored = reasons.iter().any(|why| matches!(why, Reason::Ignored(_) | Reason::Departed(..)));
-        let learnt = named.filter(|_| !is_sent && !is_ignored);
+        let is_idle =
+            |why: &Reason| matches!(why, Reason::Ignored(_) | Reason::Departed(..) | Reason::Unproven);
+        let learnt = named.filter(|_| !is_sent && !reasons.iter().any(is_idle));
         learnt.into_iter().for_each(|(id, name)| self.learn(id, name, at));
         let whom = self.whom(other, at);
         if reasons.iter().any(|why| matches!(why, Reason::Linked(_))) {
@@ -147,11 +150,13 @@ impl Trace {
     }
 
     fn learn(&mut self, id: &str, name: &str, at: SocketAddr) {
-        let known =
-            self.others.iter().position(|other| other.id == id).map(|index| self.others.remove(index));
+        let known = self.others.iter().position(|other| other.id == id);
+        let linked = known.map(|index| self.others.remove(index)).filter(|other| other.is_linked);
         let new = Other { id: id.to_owned(), name: name.to_owned(), at, is_linked: false };
-        self.others.push(known.filter(|other| other.is_linked).unwrap_or(new));
-        self.others.drain(..self.others.len().saturating_sub(MAX_KNOWN));
+        self.others.push(linked.unwrap_or(new));
+        if self.others.len() > MAX_KNOWN {
+            self.others.remove(self.others.iter().position(|other| !other.is_linked).unwrap_or(0));
+        }
     }
 
     /// By id or by address: a name, with the address unless they are linked there.
@@ -169,9 +174,9 @@ impl Trace {
     /// A name in place of an id; two of one name are told apart by their ports.
     fn name(&self, word: &str) -> String {
         match self.others.iter().find(|other| other.id == word) {
-            Some(Other { name, at, .. }) => {
-                let namesakes = self.others.iter().filter(|other| other.name == *name).count();
-                let is_alone = namesakes == 1 && *name != self.us;
+            Some(Other { name, at, is_linked, .. }) => {
+                let is_rival = |other: &&Other| other.name == *name && other.is_linked == *is_linked;
+                let is_alone = *name != self.us && self.others.iter().filter(is_rival).count() == 1;
                 if is_alone { name.clone() } else { format!("{name}:{}", at.port()) }
             }
             None => word.to_owned(),
@@ -276,7 +281,7 @@ mod tests {
 12:04:40.772 Talk   alice -> bob      SAY 1 hello    (again: 3 later ones arrived)
 12:04:40.772 Talk   alice -x bob      PART 2 half a line    (probe: silent for 80 ms)
 12:04:40.772 Talk   alice <- bob      ACK 1 3-3    (nothing new)
-12:04:40.772 ?      alice <? 192.0.2.2:50001  nonsense    (unknown verb)
+12:04:40.772 ?      alice <? bob      nonsense    (unknown verb)
 12:04:40.772 Part   alice <- bob      BYE 2    (kept: 1 is missing)
 12:04:40.772 Part   alice <- bob 192.0.2.3:50002  BYE 2    (ignored: had it already)
 12:04:40.772 Reach  alice <- bob 192.0.2.3:50002  PONG    (link moved here)
@@ -288,7 +293,7 @@ mod tests {
     #[test]
     fn a_tracker_knows_who_has_proven_an_address() {
         let mut bench = Bench::new(Style::Story, "tracker");
-        let no_cookie = [(0, Reason::Ignored("no valid cookie"))];
+        let no_cookie = [(0, Reason::Unproven)];
         for (arrow, datagram, reasons, shown) in [
             (
                 "<-",
@@ -397,17 +402,40 @@ mod tests {
     fn what_is_no_message_is_shown_with_what_is_wrong() {
         let long = "x".repeat(MAX_DATAGRAM + 1);
         for (style, time, gap) in [(Style::Story, "12:04:40.772", "    "), (Style::Wire, "  1.204", "  ")] {
-            for (datagram, step, shown, wrong) in [
-                (&b""[..], "?     ", "", "empty datagram"),
-                (long.as_bytes(), "?     ", &*long, "too long a datagram"),
-                (b"COOKIE one", "Meet  ", "COOKIE one", "no newline at the end"),
-                (b"SAY \xff\n", "Talk  ", "SAY \u{fffd}", "not UTF-8"),
+            for (datagram, shown, wrong) in [
+                (&b""[..], "", "empty datagram"),
+                (long.as_bytes(), &*long, "too long a datagram"),
+                (b"COOKIE one", "COOKIE one", "no newline at the end"),
+                (b"SAY \xff\n", "SAY \u{fffd}", "not UTF-8"),
             ] {
                 let lines = Bench::new(style, "alice").lines("<-", BOB, datagram, &[]);
                 assert_eq!(lines.len(), 1);
-                let who = if style == Style::Story { format!("{step} alice ") } else { String::new() };
+                let who = if style == Style::Story { "?      alice " } else { "" };
                 assert_eq!(lines[0].0, format!("{time} {who}<? {BOB}  {shown}{gap}({wrong})"));
             }
         }
+    }
+
+    #[test]
+    fn who_is_linked_stays_known_through_a_flood() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        bench.show("<-", BOB, "PONG <a> <b> bob", &MADE);
+        for number in 0..MAX_KNOWN {
+            bench.show("<-", ELSEWHERE, &format!("PING lobby {number:016x} n{number}"), &[]);
+        }
+        assert_eq!(
+            bench.show("->", BOB, "END <b> <a> 1", &[]),
+            "12:04:40.772 Part   alice -> bob      END 1"
+        );
+    }
+    #[test]
+    fn a_stranger_of_the_same_name_changes_nobody_s() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        bench.show("<-", BOB, "PONG <a> <b> bob", &MADE);
+        bench.show("<-", ELSEWHERE, "PING lobby <c> bob", &[]);
+        assert_eq!(
+            bench.show("->", BOB, "END <b> <a> 1", &[]),
+            "12:04:40.772 Part   alice -> bob      END 1"
+        );
     }
 }

@@ -182,8 +182,8 @@ impl Path {
     /// Pings whom it is time to ping. While they are being reached, hands out each further attempt as it
     /// begins.
     pub fn run(&mut self, out: &mut Output) -> Option<u32> {
-        let waited = self.pinged.map(|since| Reason::NoAnswer(out.now - since));
         let Some(endpoint) = self.endpoint else {
+            let waited = self.pinged.map(|since| Reason::NoAnswer(out.now - since));
             let is_new_attempt = out.is_due_again(&mut self.attempt_ends, ATTEMPT);
             self.attempt += u32::from(is_new_attempt);
             if out.is_due_again(&mut self.next_ping, PING_INTERVAL) {
@@ -193,6 +193,9 @@ impl Path {
         };
         self.answered = None;
         if out.is_due_again(&mut self.next_ping, KEEPALIVE) {
+            let quiet = self.last_heard.map(|heard| heard + QUIET);
+            self.pinged = self.pinged.filter(|when| Some(*when) >= quiet); // an earlier one is no matter now
+            let waited = self.pinged.map(|since| Reason::NoAnswer(out.now - since));
             self.ping(endpoint, waited.or(Some(Reason::Keepalive)), out);
         }
         self.moving.take_if(|moving| out.is_due(moving.since + MOVE));
@@ -216,7 +219,7 @@ impl Path {
     /// Without a reason, where it is the first at this address, or something has happened.
     fn ping(&mut self, destination: SocketAddr, reason: Option<Reason>, out: &mut Output) {
         let again = self.tried.contains(&destination).then_some(Reason::Again("it may get through now"));
-        if self.endpoint.is_none() && self.tried.len() < MAX_CANDIDATES * ATTEMPTS as usize {
+        if self.tried.len() < MAX_CANDIDATES * ATTEMPTS as usize {
             self.tried.insert(destination);
         }
         self.pinged.get_or_insert(out.now);
@@ -549,5 +552,34 @@ mod tests {
             bench.pong(NEW);
             assert_eq!(bench.out.remarks.pop(), Some((0, remark)));
         }
+    }
+
+    #[test]
+    fn a_keepalive_after_other_news_is_a_keepalive() {
+        let mut bench = Bench::reached();
+        bench.run_until(5500); // a PING at 5 s, whose PONG gets lost
+        bench.hear(PUBLIC); // but a line comes
+        bench.reasons.clear();
+        bench.run_until(10_500);
+        assert_eq!(bench.reasons, [(0, Reason::Keepalive)]);
+    }
+    #[test]
+    fn an_address_that_is_tried_a_second_time_has_a_reason() {
+        let mut bench = Bench::reached();
+        bench.run_until(1000);
+        bench.hear(NEW);
+        bench.run_until(4900);
+        bench.reasons.clear();
+        assert_eq!(bench.hear(NEW), pings(&[NEW]));
+        assert_eq!(bench.reasons.len(), 1);
+    }
+    #[test]
+    fn a_keepalive_beside_a_new_address_is_a_keepalive() {
+        let mut bench = Bench::reached();
+        bench.run_until(4990);
+        bench.path.introduce(at(NEW), at(PRIVATE), &mut bench.out);
+        bench.turn(bench.out.now);
+        bench.run_until(5000);
+        assert_eq!(bench.reasons, [(0, Reason::Keepalive)]);
     }
 }

@@ -21,6 +21,7 @@ pub enum Reason {
     // Until the one with this number comes.
     Kept(u64),
     NothingNew,
+    Unproven,
     Ignored(&'static str),
     // The same, because of what has become of this peer.
     Departed(Name, &'static str),
@@ -43,6 +44,7 @@ impl fmt::Display for Reason {
             Self::Linked(how) => write!(f, "link {how}"),
             Self::Kept(missing) => write!(f, "kept: {missing} is missing"),
             Self::NothingNew => f.write_str("nothing new"),
+            Self::Unproven => f.write_str("no valid cookie: is sent one"),
             Self::Ignored(why) => write!(f, "ignored: {why}"),
             Self::Departed(name, fate) => write!(f, "ignored: {name} {fate}"),
         }

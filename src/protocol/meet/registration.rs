@@ -92,7 +92,7 @@ impl Registration {
             Message::Cookie { cookie } => {
                 self.cookie = cookie;
                 if !self.active || self.cookie_answered.is_some_and(|when| when + UNANSWERED > out.now) {
-                    out.note(Reason::Ignored("answered already"));
+                    out.note(Reason::Ignored("not needed"));
                 } else {
                     self.cookie_answered = Some(out.now);
                     self.register(Some(Reason::Again("with the cookie")), out);
@@ -149,9 +149,10 @@ impl Registration {
             return;
         }
         if out.is_due(self.next_registration()) {
-            let why = self
-                .unanswered_since
-                .map_or(Reason::Again("still here"), |since| Reason::NoAnswer(out.now - since));
+            let unanswered =
+                self.unanswered_since.map(|since| self.cookie_answered.unwrap_or(since).max(since));
+            let why =
+                unanswered.map_or(Reason::Again("still here"), |since| Reason::NoAnswer(out.now - since));
             self.register(Some(why).filter(|_| self.count > 0), out);
             (self.count, self.last) = (self.count.saturating_add(1), out.now);
             out.wake_at(Some(self.next_registration()));
@@ -318,7 +319,7 @@ mod tests {
         bench.run_until(2499);
         let no_answer = |milliseconds| Some(Reason::NoAnswer(Duration::from_millis(milliseconds)));
         let [cookie, here] = ["with the cookie", "still here"].map(|why| Some(Reason::Again(why)));
-        assert_eq!(bench.reasons, [None, cookie, no_answer(250), no_answer(500), here, no_answer(500)]);
+        assert_eq!(bench.reasons, [None, cookie, no_answer(150), no_answer(400), here, no_answer(500)]);
     }
 
     #[test]
@@ -328,7 +329,16 @@ mod tests {
             bench.hear(line);
             bench.out.reading += 1;
         }
-        let ignored = [(1, "answered already"), (2, "not for a peer")];
+        let ignored = [(1, "not needed"), (2, "not for a peer")];
         assert_eq!(bench.out.remarks, ignored.map(|(index, why)| (index, Reason::Ignored(why))));
+    }
+
+    #[test]
+    fn a_cookie_is_an_answer() {
+        let mut bench = Bench::new();
+        bench.run_until(40);
+        bench.hear("COOKIE one");
+        bench.run_until(250);
+        assert_eq!(bench.reasons[2], Some(Reason::NoAnswer(Duration::from_millis(210))));
     }
 }

@@ -67,7 +67,7 @@ impl Room {
     pub fn answer(&self, who: Introduction, is_again: bool, out: &mut Output) {
         let (here, size, public) = (self.members.len() as u64, u64::from(self.size), who.public);
         let again = |why| Some(Reason::Again(why)).filter(|_| is_again);
-        out.send(public, &Message::Wait { here, size, public }, again("registered again"));
+        out.send(public, &Message::Wait { here, size, public }, again("so did the REGISTER"));
         for other in self.members.iter().filter(|other| other.who.id != who.id && !other.left) {
             if !self.has_met(who.id, other.who.id) || !self.has_met(other.who.id, who.id) {
                 let again = again("not both have said MET");
@@ -268,7 +268,7 @@ mod tests {
     fn only_who_was_answered_before_is_told_why_again() {
         let bench = Bench::new(2, 1..=2);
         let again = |index, why| (index, Reason::Again(why));
-        let (registered, met) = ("registered again", "not both have said MET");
+        let (registered, met) = ("so did the REGISTER", "not both have said MET");
         let repeats = [vec![again(0, registered), again(1, met)], vec![again(0, met)]];
         for (is_again, reasons) in [(false, [vec![], vec![]]), (true, repeats)] {
             let mut out = Output::new(bench.now);

@@ -110,7 +110,7 @@ impl Tracker {
         if cookie == current || (period > 0 && cookie == given(period - 1)) {
             return true;
         }
-        self.out.note(Reason::Ignored("no valid cookie"));
+        self.out.note(Reason::Unproven);
         self.out.send(source, &Message::Cookie { cookie: current }, None);
         false
     }
@@ -171,7 +171,7 @@ impl Tracker {
         let is_here = self.endpoints.get(&self.secret.hash_one(source)) == Some(&id);
         let room = self.members.get(&id).copied().filter(|_| is_here);
         if room.is_none() {
-            self.out.note(Reason::Ignored("not from the registered address"));
+            self.out.note(Reason::Ignored("not registered there"));
         }
         room
     }
@@ -486,7 +486,7 @@ mod tests {
     #[test]
     fn what_the_tracker_ignores_it_has_a_reason_for() {
         let mut bench = Bench::new(2, true);
-        let no_cookie = "ignored: no valid cookie";
+        let no_cookie = "no valid cookie: is sent one";
         bench.cookie(1);
         assert_eq!(bench.remark().as_deref(), Some(no_cookie));
         bench.register(1, ALICE);
@@ -496,8 +496,8 @@ mod tests {
         for (host, line, remark) in [
             (1, "WAIT 1/2 192.0.2.1:50001".to_owned(), Some("ignored: not for a tracker")),
             (2, format!("MET {alice} {ALICE} {BOB}"), Some(no_cookie)),
-            (2, format!("MET {bob} {ALICE} {BOB}"), Some("ignored: not from the registered address")),
-            (2, format!("LEAVE {bob} {ALICE}"), Some("ignored: not from the registered address")),
+            (2, format!("MET {bob} {ALICE} {BOB}"), Some("ignored: not registered there")),
+            (2, format!("LEAVE {bob} {ALICE}"), Some("ignored: not registered there")),
             (1, format!("MET {alice} {ALICE} {BOB}"), None),
             (1, format!("MET {alice} {ALICE} {BOB}"), Some("nothing new")),
             (1, format!("LEAVE {alice} {ALICE}"), None),

@@ -6,7 +6,7 @@
 //! datagram      2  2  3  4  4                   1 left in datagram 1, which three have overtaken
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -40,8 +40,8 @@ pub struct Sender {
     bytes_under_way: usize,
     /// The number of the last one that was sent.
     last_datagram: u64,
-    /// The number of the last one from which something was acknowledged.
-    highest_acknowledged: u64,
+    /// The numbers of those that have arrived, from the oldest one under way on.
+    arrived: BTreeSet<u64>,
     /// One datagram may leave although the window is full.
     urgent: bool,
     probed: bool,
@@ -164,7 +164,7 @@ impl Sender {
         let sent = outgoing.sent.expect("nobody can acknowledge what was never sent");
         match std::mem::replace(&mut outgoing.state, State::Acknowledged) {
             State::UnderWay { datagram } => {
-                self.highest_acknowledged = self.highest_acknowledged.max(datagram);
+                self.arrived.insert(datagram);
                 self.land(index, datagram);
             }
             State::ToBeSent => {}
@@ -175,15 +175,16 @@ impl Sender {
 
     /// A message in a datagram that left three before one that has arrived will not come any more.
     fn find_lost(&mut self) {
+        let highest = self.arrived.last().copied().unwrap_or(0);
         for index in 0..self.sent {
             let State::UnderWay { datagram } = self.queue[index].state else { continue };
-            if datagram + OVERTAKEN <= self.highest_acknowledged {
-                let later = self.highest_acknowledged - datagram;
-                let missing = self.under_way.range(datagram + 1..=self.highest_acknowledged).count();
-                self.send_again(index, Reason::Overtaken(later as usize - missing));
+            if datagram + OVERTAKEN <= highest {
+                self.send_again(index, Reason::Overtaken(self.arrived.range(datagram + 1..).count()));
                 self.window.shrink(datagram, self.last_datagram + 1);
             }
         }
+        let oldest = self.under_way.keys().next().map_or(highest, |oldest| highest.min(*oldest));
+        self.arrived = self.arrived.split_off(&oldest);
     }
 
     fn send_again(&mut self, index: usize, reason: Reason) {
@@ -527,5 +528,16 @@ mod tests {
         ] {
             assert_eq!(bench.sender.handle_ack(next, &ranges, bench.out.now), reason, "{next} {ranges:?}");
         }
+    }
+
+    #[test]
+    fn a_datagram_that_was_given_up_is_not_one_that_has_arrived() {
+        let mut bench = Bench::new();
+        bench.say(3, 1000); // datagrams 1 to 3
+        bench.run_until(450); // a probe of 3 and two timeouts of 1: datagrams 4 to 6
+        bench.say(1, 10); // datagram 7, the only one that arrives
+        bench.reasons.clear();
+        bench.acknowledge(1, &[4..=4]);
+        assert_eq!(bench.reasons[0], (2, Reason::Overtaken(1)));
     }
 }
