@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use clap::Parser;
 
 use super::harm::{Dice, Harm};
-use super::socket::{Socket, resolve};
+use super::socket::{Socket, Watch, resolve};
 use super::terminal::Terminal;
 use super::trace::{Style, Trace};
 use crate::protocol::Name;
@@ -51,7 +51,7 @@ impl TrackerArguments {
     pub fn open_socket(&self, terminal: &Arc<Terminal>) -> Result<Socket, String> {
         let listen = self.listen;
         let trace = self.trace.map(|style| Trace::new(style, "tracker", SystemTime::now()));
-        Socket::bind(&[listen], terminal.clone(), Harm::default(), trace).map_err(|error| {
+        Socket::bind(&[listen], terminal.clone(), Watch { harm: Harm::default(), trace }).map_err(|error| {
             format!("cannot listen on {listen}: {}", explain(&error, "is another tracker running?"))
         })
     }
@@ -145,7 +145,7 @@ impl PeerArguments {
         let dice = Dice(self.seed.unwrap_or_else(|| RandomState::new().hash_one("dice")));
         let harm = Harm { dice, ..self.harm.clone() };
         let trace = self.trace.map(|style| Trace::new(style, self.name.as_str(), SystemTime::now()));
-        Socket::bind(&addresses, terminal.clone(), harm, trace).map_err(|error| {
+        Socket::bind(&addresses, terminal.clone(), Watch { harm, trace }).map_err(|error| {
             let reason = explain(&error, "without --bind, a free port is found");
             format!("cannot bind to {}: {reason}", addresses[0])
         })

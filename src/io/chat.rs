@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{ErrorKind, IsTerminal, stdin};
-use std::mem::take;
+use std::mem::{replace, take};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -13,7 +13,7 @@ use super::socket::{Socket, resolve};
 use super::terminal::Terminal;
 use crate::protocol::link::Link;
 use crate::protocol::peer::{Meeting, Peer};
-use crate::protocol::{Event, Id, Who};
+use crate::protocol::{Event, Id, Output, Who};
 
 /// When something has arrived, the receiver takes a nap before it sleeps: where much is going on, to wake it
 /// for each line would cost more than to send it.
@@ -75,13 +75,13 @@ impl Chat {
         let (transmits, wake) = (take(&mut peer.out.transmits), peer.out.wake);
         drop(peer);
         transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
-        wake.into_iter().for_each(|wake| self.wake_receiver(wake));
+        self.wake_receiver(wake);
         result
     }
 
     /// Wakes the receiver, unless it will look by then, or little later.
-    fn wake_receiver(&self, by: Instant) {
-        if by + NAP < *self.asleep.lock().expect("a panic ends the program") {
+    fn wake_receiver(&self, by: Option<Instant>) {
+        if by.is_some_and(|by| by + NAP < *self.asleep.lock().expect("a panic ends the program")) {
             self.socket.wake();
         }
     }
@@ -107,9 +107,8 @@ impl Chat {
         let at_most = now + if arrival.is_some() { NAP } else { SLEEP };
         let wake = [peer.out.wake, prompt].into_iter().flatten().fold(at_most, Instant::min);
         *self.asleep.lock().expect("a panic ends the program") = wake;
-        let (events, remarks, outcome) =
-            (take(&mut peer.out.events), take(&mut peer.out.remarks), peer.outcome());
-        let transmits = take(&mut peer.out.transmits);
+        let outcome = peer.outcome();
+        let Output { events, transmits, remarks, .. } = replace(&mut peer.out, Output::new(now));
         drop(peer);
         if let Some((source, datagram)) = arrival {
             self.socket.show_arrival(source, datagram, remarks);
@@ -158,7 +157,7 @@ impl Chat {
     pub fn line_was_typed(&self) {
         if self.is_at_terminal {
             self.terminal.line_was_typed();
-            self.wake_receiver(Instant::now());
+            self.wake_receiver(Some(Instant::now()));
         }
     }
 

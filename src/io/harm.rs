@@ -31,6 +31,10 @@ pub struct Harm {
 }
 
 impl Harm {
+    pub fn is_any(&self) -> bool {
+        self.loss | self.duplicate | self.reorder > 0
+    }
+
     /// What leaves when this datagram is to be sent; `Err` where it is lost.
     pub fn pass(&mut self, transmit: Transmit) -> Result<Vec<Transmit>, Transmit> {
         let harms = [self.loss, self.duplicate, self.reorder];

@@ -33,9 +33,10 @@ pub struct Socket {
     failures: Mutex<std::collections::HashSet<ErrorKind>>,
 }
 
-struct Watch {
-    harm: Harm,
-    trace: Option<Trace>,
+/// What becomes of datagrams on purpose, and who looks at them.
+pub struct Watch {
+    pub harm: Harm,
+    pub trace: Option<Trace>,
 }
 
 /// Where a datagram came from, and how many bytes of the buffer it takes.
@@ -46,20 +47,15 @@ pub type Buffer = [u8; MAX_DATAGRAM + 1];
 
 impl Socket {
     /// Binds to the first of these addresses that is free.
-    pub fn bind(
-        to: &[SocketAddr],
-        terminal: Arc<Terminal>,
-        harm: Harm,
-        trace: Option<Trace>,
-    ) -> io::Result<Self> {
+    pub fn bind(to: &[SocketAddr], terminal: Arc<Terminal>, watch: Watch) -> io::Result<Self> {
+        let Watch { harm, trace } = &watch;
         let socket = open(to)?;
         Ok(Self {
             is_ipv6: socket.local_addr()?.is_ipv6(),
             current: RwLock::new(Arc::new(socket)),
             read_timeout: Mutex::default(),
             longest_sleep: if harm.reorder > 0 { LATE } else { LONGEST_SLEEP },
-            watch: (trace.is_some() || harm.loss | harm.duplicate | harm.reorder > 0)
-                .then(|| Mutex::new(Watch { harm, trace })),
+            watch: (trace.is_some() || harm.is_any()).then(|| Mutex::new(watch)),
             terminal,
             failures: Mutex::default(),
         })

@@ -58,6 +58,9 @@ struct Other {
     is_linked: bool,
 }
 
+/// The step, who says it to whom, and what.
+type Told = (Coloured, String, String);
+
 /// A line, and the words in it that have a colour.
 pub type Line = (String, Vec<Coloured>);
 
@@ -107,13 +110,7 @@ impl Trace {
     }
 
     /// The step; who and whom; and the message, with names for ids, and without those of the two.
-    fn read(
-        &mut self,
-        arrow: &str,
-        at: SocketAddr,
-        text: &str,
-        reasons: &[Reason],
-    ) -> (Coloured, String, String) {
+    fn read(&mut self, arrow: &str, at: SocketAddr, text: &str, reasons: &[Reason]) -> Told {
         let words: Vec<&str> = text.split(' ').collect();
         let is_sent = arrow != "<-";
         let (step, other, named, fields) = match words[..] {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::reason::{Reason, Reasons};
-use super::wire::message::{MAX_DATAGRAM, Message};
+use super::wire::message::{MAX_DATAGRAM, Message, read_datagram};
 
 /// A datagram to be sent: one message or several, each a line that ends in `\n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,14 @@ impl Output {
     /// A new turn begins: whoever still wants to be woken says so again.
     pub fn begin(&mut self, now: Instant) {
         (self.now, self.wake) = (now, None);
+    }
+
+    /// A datagram has come: hands out its messages, and which of its lines they are.
+    pub fn begin_reading(&mut self, datagram: &[u8], now: Instant) -> Vec<(usize, Message)> {
+        self.now = now;
+        self.remarks.clear();
+        let lines = read_datagram(datagram).into_iter().enumerate();
+        lines.filter_map(|(index, (_, message))| Some((index, message.ok()?))).collect()
     }
 
     /// Sends a message; one that is sent again has a reason.

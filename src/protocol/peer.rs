@@ -17,7 +17,7 @@ use super::meet::calls::Calls;
 use super::meet::registration::Registration;
 use super::part::{LAST_WORDS, Side, Stage};
 use super::reach::ATTEMPTS;
-use super::{Event, Failure, Id, Message, Name, Output, Reason, Who, read_datagram};
+use super::{Event, Failure, Id, Message, Name, Output, Reason, Who};
 
 /// Links at most.
 const MAX_LINKS: usize = 64;
@@ -108,11 +108,9 @@ impl Peer {
 
     /// Takes in what arrived from `source`.
     pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
-        self.out.now = now;
-        self.out.remarks.clear();
-        for (index, (_, message)) in read_datagram(datagram).into_iter().enumerate() {
+        for (index, message) in self.out.begin_reading(datagram, now) {
             self.out.reading = index;
-            message.into_iter().for_each(|message| self.handle_message(source, message));
+            self.handle_message(source, message);
         }
         self.handle_timeout(now);
     }

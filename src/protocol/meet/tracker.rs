@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::room::{MAX_ROOM, MEMORY, Room};
-use crate::protocol::{Event, Id, Introduction, Message, Name, Output, Reason, read_datagram};
+use crate::protocol::{Event, Id, Introduction, Message, Name, Output, Reason};
 
 /// The members that a tracker keeps, in all rooms together.
 pub const MAX_MEMBERS: usize = 1_000_000;
@@ -76,11 +76,9 @@ impl Tracker {
 
     /// Takes in what arrived from `source`.
     pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
-        self.out.now = now;
-        self.out.remarks.clear();
-        for (index, (_, message)) in read_datagram(datagram).into_iter().enumerate() {
+        for (index, message) in self.out.begin_reading(datagram, now) {
             self.out.reading = index;
-            message.into_iter().for_each(|message| self.handle_message(source, message));
+            self.handle_message(source, message);
         }
     }
 
