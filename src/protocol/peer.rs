@@ -239,8 +239,12 @@ impl Peer {
         if self.links.get(&other.id).is_some_and(|link| link.path.endpoint.is_some()) {
             registration.met(other.id, Some(Reason::Again("once more introduced")), &mut self.out);
         }
-        // Half of all homes number alike: what is our own address here is not where the other is.
-        let private = if other.private == registration.private { other.public } else { other.private };
+        // Half of all homes number alike: what is our own address here is not where the other is, unless
+        // both are on this machine.
+        let is_elsewhere = registration.public.is_some_and(|public| public.ip() != other.public.ip());
+        let is_ours = other.private == registration.private
+            || is_elsewhere && other.private.ip() == registration.private.ip();
+        let private = if is_ours { other.public } else { other.private };
         self.add_link(Who { id: other.id, name: other.name }, other.public);
         let Some(link) = self.links.get_mut(&other.id) else { return self.refuse(other.id) };
         link.path.introduce(other.public, private, &mut self.out);
@@ -594,8 +598,14 @@ mod tests {
         let home = ([192, 168, 1, 5], 50001).into();
         bench.peer.handle_fresh_socket(home, bench.now);
         bench.peer.out.transmits.clear();
-        let sent = bench.hear(TRACKER, &format!("PEER 2/2 {BOB} bob 203.0.113.7:50001 {home}"));
-        assert_eq!(sent.iter().filter(|datagram| datagram.starts_with("PING ")).count(), 1, "{sent:?}");
+        let pings = |sent: &[String]| sent.iter().filter(|datagram| datagram.starts_with("PING ")).count();
+        let sent = bench.hear(TRACKER, &format!("PEER 2/3 {BOB} bob 203.0.113.7:50001 {home}"));
+        assert_eq!(pings(&sent), 1, "{sent:?}");
+        bench.hear(TRACKER, "WAIT 2/3 203.0.113.9:50001");
+        let sent = bench.hear(TRACKER, "PEER 3/3 00000000000000c0 carol 203.0.113.8:50001 192.168.1.5:40000");
+        assert_eq!(pings(&sent), 1, "another port of our address is ours, too: {sent:?}");
+        let sent = bench.hear(TRACKER, "PEER 3/3 00000000000000d0 dave 203.0.113.9:50002 192.168.1.5:50002");
+        assert_eq!(pings(&sent), 2, "dave is on this machine: {sent:?}");
     }
 
     #[test]
