@@ -63,7 +63,7 @@ fn read_keyboard_and_send(chat: &Chat) {
                 Input::To { who, line } => chat.say_to(who, line),
                 Input::Peers => chat.show_peers(),
                 Input::Connect(endpoint) => chat.connect(endpoint),
-                Input::Help => chat.terminal.news(HELP),
+                Input::Help => chat.terminal.answer(HELP),
                 Input::Unknown(line) => chat.say_unknown(line),
                 Input::Quit => return chat.leave(),
             },

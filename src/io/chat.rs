@@ -173,13 +173,13 @@ impl Chat {
             [id] => {
                 self.act(peer, |peer, now| peer.say_to(id, line, now));
                 if self.is_at_terminal {
-                    self.terminal.news(&format!("(to {who} only)"));
+                    self.terminal.answer(&format!("(to {who} only)"));
                 }
             }
             [] if !self.is_at_terminal => self.act(peer, |peer, now| peer.say(line, now)),
             [] => {
                 drop(peer);
-                self.terminal.news(&format!("nobody here is called {who}: /peers lists who is"));
+                self.terminal.answer(&format!("nobody here is called {who}: /peers lists who is"));
             }
             ref several => {
                 drop(peer);
@@ -196,23 +196,26 @@ impl Chat {
         } else if line.starts_with("//") {
             self.say(&line[1..]);
         } else {
-            self.terminal.news("no such command: /help lists them; one more slash before it makes it text");
+            self.terminal
+                .answer("not said: /help lists the commands; one more slash before it makes it text");
         }
     }
 
     pub fn connect(&self, endpoint: &str) {
         let is_ipv6 = self.socket.local_addr().is_ok_and(|own| own.is_ipv6());
         match host_and_port(endpoint, PEER).and_then(|endpoint| resolve(&endpoint, is_ipv6)) {
-            Err(error) => self.terminal.news(&format!("/connect: {error}")),
+            Err(error) => self.terminal.answer(&format!("/connect: {error}")),
             Ok(endpoint) if self.act(self.lock(), |peer, now| peer.connect(endpoint, now)) => {}
-            Ok(_) => self.terminal.news("/connect works with --direct and --lan; here a tracker introduces"),
+            Ok(_) => {
+                self.terminal.answer("/connect works with --direct and --lan; here a tracker introduces")
+            }
         }
     }
 
     pub fn show_peers(&self) {
         let peers: Vec<String> = self.lock().links().map(describe).collect();
         let peers = if peers.is_empty() { "nobody is here yet".to_owned() } else { peers.join("\n") };
-        self.terminal.news(&peers);
+        self.terminal.answer(&peers);
     }
 
     /// The input has ended: a person leaves with it, and behind a pipe one still listens.
@@ -223,7 +226,7 @@ impl Chat {
     /// A line was not said. At a terminal a person sees that and says it again.
     pub fn fail(&self, text: &str) {
         self.failed.fetch_or(!self.is_at_terminal, Relaxed);
-        self.terminal.news(&format!("error: {text}"));
+        self.terminal.answer(&format!("error: {text}"));
     }
 
     /// Waits until a line can be said. At a terminal nobody waits for company: `None`, and a word.
@@ -231,7 +234,7 @@ impl Chat {
         let peer = self.lock();
         if self.is_at_terminal && !peer.has_company() {
             drop(peer);
-            self.terminal.news("nobody is here yet: not said");
+            self.terminal.answer("nobody is here yet: not said");
             return None;
         }
         let must_wait = |peer: &mut Peer| peer.is_full() || !self.is_at_terminal && !peer.has_company();

@@ -10,8 +10,8 @@ pub const HELP: &str = "\
 /connect ENDPOINT  call 192.168.1.7:50001 (with --direct or --lan)
 @name text         say it to one peer only; where two have one name, @ and four digits of the id
 /help              this
-/quit              say goodbye and leave; so does Ctrl-D (on Windows, Ctrl-Z and Enter)
-//quit             says /quit; all else is said as it is";
+/quit              say goodbye and leave; so does Ctrl-D on an empty line (Windows: Ctrl-Z, Enter)
+//word             says /word; what begins with no slash is said as it is";
 
 /// The longest line that a Linux terminal hands over, with its end.
 const TERMINAL_LINE: usize = 4096;
@@ -20,7 +20,7 @@ const CUT: &str = "not said: a terminal hands over 4095 bytes of a line and drop
                    peer < file";
 
 const NO_EDITOR: &str = "not said: there is an arrow key or the like in this line, and this program has no line \
-                         editor; rlwrap adds one: rlwrap env TERM=dumb peer";
+                         editor; rlwrap adds one: rlwrap env TERM=dumb target/debug/peer";
 
 /// A line, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]

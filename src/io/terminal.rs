@@ -137,6 +137,14 @@ impl Terminal {
         self.coloured_news(text, &[]);
     }
 
+    /// An answer to what was typed: on the screen, even where the news goes into a file.
+    pub fn answer(&self, text: &str) {
+        if self.style == Style::Plain || io::stderr().is_terminal() {
+            return self.news(text);
+        }
+        _ = self.chat(text);
+    }
+
     /// News, with the first place of each of these words in one of the eight colours of ANSI.
     pub fn coloured_news(&self, text: &str, words: &[(&str, u8)]) {
         let style = if io::stderr().is_terminal() { self.style } else { Style::Plain };

@@ -196,7 +196,7 @@ impl Peer {
             Message::Pong { to, .. } | Message::Numbered { to, .. } | Message::Ack { to, .. }
                 if to != self.us.id =>
             {
-                self.out.note(Reason::Ignored("for another"));
+                self.out.note(Reason::Ignored("for another id"));
             }
             Message::Pong { from, .. } => {
                 self.calls.iter_mut().for_each(|calls| calls.remember(from)); // it has heard us
@@ -216,14 +216,14 @@ impl Peer {
     fn handle_ping(&mut self, source: SocketAddr, to: Name, from: Who) {
         let is_for_us = to == self.us.id.into();
         if !is_for_us && to != self.room {
-            return self.out.note(Reason::Ignored("for another"));
+            return self.out.note(Reason::Ignored("for another id or room"));
         }
         if let Some(link) = self.links.get_mut(&from.id) {
             return link.path.handle_ping(source, is_for_us, &mut self.out);
         }
         let is_welcome = self.refusal(from.id).is_none();
         let Some(calls) = self.calls.as_mut().filter(|_| is_welcome) else { return self.refuse(from.id) };
-        let again = calls.stranger(from.id).map(|_| Reason::Again("it may get through now"));
+        let again = calls.stranger(from.id).map(|_| Reason::Again("heard from there"));
         calls.remember(from);
         self.out.send(source, &Message::Pong { to: from.id, from: self.us }, None);
         self.out.send(source, &Message::Ping { to: from.id.into(), from: self.us }, again);
@@ -237,7 +237,7 @@ impl Peer {
         };
         let Some(other) = registration.handle_message(message, &mut self.out) else { return };
         if self.links.get(&other.id).is_some_and(|link| link.path.endpoint.is_some()) {
-            registration.met(other.id, Some(Reason::Again("once more introduced")), &mut self.out);
+            registration.met(other.id, Some(Reason::Again("introduced again")), &mut self.out);
         }
         // Half of all homes number alike: what is our own address here is not where the other is, unless
         // both are on this machine.
@@ -663,7 +663,7 @@ mod tests {
         let again = format!("PEER 2/2 {BOB} bob 192.0.2.2:50001 192.168.1.2:50001\n");
         bench.peer.handle_datagram(at(TRACKER), again.as_bytes(), bench.now);
         let reasons = &bench.peer.out.transmits[0].reasons;
-        assert_eq!(*reasons, [(0, Reason::Again("once more introduced"))]);
+        assert_eq!(*reasons, [(0, Reason::Again("introduced again"))]);
     }
 
     #[test]
@@ -672,9 +672,9 @@ mod tests {
         for (lines, why) in [
             (format!("PING {ALICE} {BOB} bob"), "not introduced"),
             (format!("SAY {ALICE} {BOB} 1 hello"), "not introduced"),
-            (format!("PING kitchen {BOB} bob"), "for another"),
-            (format!("PONG {other} {BOB} bob"), "for another"),
-            (format!("ACK {other} {BOB} 1"), "for another"),
+            (format!("PING kitchen {BOB} bob"), "for another id or room"),
+            (format!("PONG {other} {BOB} bob"), "for another id"),
+            (format!("ACK {other} {BOB} 1"), "for another id"),
             (format!("PING lobby {ALICE} alice"), "our own"),
             ("WAIT 1/2 192.0.2.1:50001".to_owned(), "not from our tracker"),
             (format!("MET - {ALICE} {BOB}"), "not from our tracker"),

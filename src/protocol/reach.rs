@@ -106,7 +106,7 @@ impl Path {
         let mut new: Vec<SocketAddr> = said.into_iter().flatten().collect();
         new.retain(|candidate| self.add_candidate(*candidate));
         match self.endpoint {
-            None => new.into_iter().for_each(|new| self.ping(new, None, out)),
+            None => new.into_iter().for_each(|new| self.ping(new, self.again(new, "introduced again"), out)),
             Some(_) => new.into_iter().take(1).for_each(|new| self.try_moving(new, out.now)),
         }
     }
@@ -125,7 +125,7 @@ impl Path {
         } else {
             (self.last_heard, self.answered) = (Some(out.now), Some(source));
             self.add_candidate(source);
-            self.ping(source, None, out);
+            self.ping(source, self.again(source, "heard from there"), out);
         }
     }
 
@@ -203,7 +203,7 @@ impl Path {
         let new = self.moving.as_mut().and_then(|moving| is_due(moving).then_some((moving.to, moving.since)));
         new.into_iter().for_each(|(new, since)| {
             let again = (since < out.now).then(|| Reason::NoAnswer(out.now - since));
-            self.ping(new, again, out);
+            self.ping(new, again.or(self.again(new, "heard from there")), out);
         });
         None
     }
@@ -216,14 +216,16 @@ impl Path {
         is_of_use && is_new
     }
 
-    /// Without a reason, where it is the first at this address, or something has happened.
+    fn again(&self, destination: SocketAddr, why: &'static str) -> Option<Reason> {
+        self.tried.contains(&destination).then_some(Reason::Again(why))
+    }
+
     fn ping(&mut self, destination: SocketAddr, reason: Option<Reason>, out: &mut Output) {
-        let again = self.tried.contains(&destination).then_some(Reason::Again("it may get through now"));
         if self.tried.len() < MAX_CANDIDATES * ATTEMPTS as usize {
             self.tried.insert(destination);
         }
         self.pinged.get_or_insert(out.now);
-        out.send(destination, &Message::Ping { to: self.them.into(), from: self.us }, reason.or(again));
+        out.send(destination, &Message::Ping { to: self.them.into(), from: self.us }, reason);
     }
 }
 
@@ -518,9 +520,9 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_that_answers_one_may_get_through_where_an_earlier_one_did_not() {
+    fn a_ping_that_answers_one_says_that_they_were_heard_from_there() {
         let mut bench = Bench::introduced();
-        let again = (1, Reason::Again("it may get through now")); // behind the PONG
+        let again = (1, Reason::Again("heard from there")); // behind the PONG
         for (source, reasons) in [(PUBLIC, vec![again]), (NEW, vec![]), (NEW, vec![again])] {
             bench.ping(source, true);
             assert_eq!(std::mem::take(&mut bench.reasons), reasons, "{source}");

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 
 END = r"src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)"
-ROW = "{:<29}{:<29}{:<20}{:<13}{}"
+ROW = "{:<29}{:<28}{:<20}{:<12}{}"
 
 
 @dataclass
@@ -69,6 +69,9 @@ class Words:
         ends = f"{self.end(flow.source)} to {self.end(flow.target)}, outside {flow.answer_to}"
         return ends + self.turned_back(flow)
 
+    def told(self, flow: Flow) -> str:
+        return self.mapping(flow) if self.is_mapping(flow) else self.other(flow)
+
     def other(self, flow: Flow) -> str:
         """A flow whose sender's address is left as it is."""
         source = self.end(flow.source)
@@ -92,19 +95,23 @@ def numbers(end: str) -> list[int]:
     return [int(number) for number in re.split("[.:]", end)]
 
 
+def flows(router: str) -> list[Flow]:
+    found = [flow for line in remembered(router).splitlines() if (flow := parse(line))]
+    return sorted(found, key=lambda flow: [numbers(flow.source), numbers(flow.target)])
+
+
 def table(words: Words, kept: str) -> None:
-    flows = [flow for line in remembered(words.router).splitlines() if (flow := parse(line))]
-    flows.sort(key=lambda flow: [numbers(flow.source), numbers(flow.target)])
+    found = flows(words.router)
     print(f"The mappings of {words.router}, each kept for {kept}:")
-    if any(map(words.is_mapping, flows)):
-        print(ROW.format("inside", "to", "outside", "answer", "seconds left"))
+    if any(map(words.is_mapping, found)):
+        print(ROW.format("inside", "to", "outside", "answer", "left"))
     else:
         print("(no mappings: nothing has gone out lately)")
-    for flow in filter(words.is_mapping, flows):
+    for flow in filter(words.is_mapping, found):
         inside, to = words.end(flow.source), words.end(flow.target)
-        left = flow.seconds + words.turned_back(flow)
+        left = f"{flow.seconds} s{words.turned_back(flow)}"
         print(ROW.format(inside, to, flow.answer_to, flow.answer, left))
-    for flow in flows:
+    for flow in found:
         if not words.is_mapping(flow):
             print(f"{words.other(flow)}, {flow.seconds} s left")
 
@@ -116,6 +123,8 @@ def watch(words: Words) -> None:
             while not is_listening(events.pid):
                 time.sleep(0.01)
             print(f"The mappings of {words.router} from now on; Ctrl-C ends this.", flush=True)
+            for flow in flows(words.router):
+                print(f"{time.strftime('%H:%M:%S', time.gmtime())}     there    {words.told(flow)}", flush=True)
             threading.Thread(target=look_every_second, args=[words.router], daemon=True).start()
             for line in events.stdout:
                 tell(words, line)
@@ -145,8 +154,7 @@ def tell(words: Words, line: str) -> None:
     if what == "answered" and flow.answer != "yes":
         return  # another change than the first answer
     clock = time.strftime("%H:%M:%S", time.gmtime(int(event[1])))
-    told = words.mapping(flow) if words.is_mapping(flow) else words.other(flow)
-    print(f"{clock}.{event[2]} {what:<9}{told}", flush=True)
+    print(f"{clock}.{event[2]} {what:<9}{words.told(flow)}", flush=True)
 
 
 def main() -> None:

@@ -212,9 +212,9 @@ impl Sender {
             self.retransmit_oldest(out.now);
         } else if is_due(self.probe_time()) {
             let is_under_way = |index: &usize| matches!(self.queue[*index].state, State::UnderWay { .. });
-            let last = (0..self.sent).rev().find(is_under_way);
-            let silent_since = self.last_progress.max(self.last_sent).unwrap_or(out.now);
-            self.send_again(last.expect("something is under way"), Reason::Probe(out.now - silent_since));
+            let last = (0..self.sent).rev().find(is_under_way).expect("something is under way");
+            let since = self.queue[last].sent.map(|(_, first)| first).max(self.last_progress);
+            self.send_again(last, Reason::Probe(since.map_or(Duration::ZERO, |since| out.now - since)));
             (self.probed, self.urgent) = (true, true);
         }
         self.flush(destination, out);
@@ -236,7 +236,7 @@ impl Sender {
             if expiries == 1 {
                 self.window.shrink(datagram, self.last_datagram + 1);
             }
-            let waited = self.queue[index].sent.map_or(Duration::ZERO, |(last, _)| now - last);
+            let waited = self.queue[index].sent.map_or(Duration::ZERO, |(_, first)| now - first);
             self.send_again(index, Reason::NoAnswer(waited));
         }
     }
@@ -485,11 +485,10 @@ mod tests {
         let mut bench = Bench::new();
         bench.say(3, 1000);
         assert_eq!(bench.reasons, []);
-        let [silence, timeout] = [80, 200].map(Duration::from_millis);
         bench.run_until(400);
-        let expected =
-            [(3, Reason::Probe(silence)), (1, Reason::NoAnswer(timeout)), (1, Reason::NoAnswer(timeout))];
-        assert_eq!(bench.reasons, expected);
+        let [probe, first, second] = [80, 200, 400].map(Duration::from_millis);
+        let [first, second] = [first, second].map(|time| (1, Reason::NoAnswer(time)));
+        assert_eq!(bench.reasons, [(3, Reason::Probe(probe)), first, second]);
     }
 
     #[test]
