@@ -7,6 +7,7 @@
 
 use std::process::{ExitCode, exit};
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use p2p_chat::io::arguments::{PeerArguments, report};
@@ -24,11 +25,12 @@ fn run(arguments: &PeerArguments) -> Result<(), Box<dyn std::error::Error>> {
     let for_receiver = chat.clone();
     thread::Builder::new().spawn(move || {
         let outcome = receive_and_print(&for_receiver);
-        for_receiver.terminal.leave();
         let ended_well = outcome.unwrap_or_else(|error| {
-            eprintln!("error: cannot receive any more: {error}");
+            for_receiver.terminal.news(&format!("error: cannot receive any more: {error}"));
             false
         });
+        for_receiver.socket.release(Duration::ZERO);
+        for_receiver.terminal.leave();
         exit(i32::from(!ended_well));
     })?;
     read_keyboard_and_send(&chat);

@@ -1,7 +1,7 @@
 //! What can be said on the two command lines, and what it comes to.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -205,6 +205,6 @@ fn explain(error: &io::Error, if_in_use: &str) -> String {
 /// What `main` makes of what has happened: the exit status, and a word about an error.
 pub fn report(result: Result<(), Box<dyn std::error::Error>>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    eprintln!("error: {error}");
+    _ = writeln!(io::stderr(), "error: {error}");
     ExitCode::FAILURE
 }

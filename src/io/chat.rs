@@ -72,7 +72,9 @@ impl Chat {
     /// Lets the machine do something, then sends what comes of it.
     fn act<R>(&self, mut peer: MutexGuard<'_, Peer>, action: impl FnOnce(&mut Peer, Instant) -> R) -> R {
         let result = action(&mut peer, Instant::now());
-        let (transmits, wake) = (take(&mut peer.out.transmits), peer.out.wake);
+        let transmits = take(&mut peer.out.transmits);
+        let is_news = !peer.out.events.is_empty() || peer.outcome().is_some(); // for the receiver to tell
+        let wake = if is_news { Some(Instant::now()) } else { peer.out.wake };
         drop(peer);
         transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
         self.wake_receiver(wake);
@@ -98,14 +100,13 @@ impl Chat {
     /// Takes in what has arrived, if anything, and does what is due by now. Tells what is to be printed, when
     /// to come again even if nothing arrives, and, once the conversation is over, whether it ended well.
     pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> (Vec<Event>, Instant, Option<bool>) {
-        let prompt = self.terminal.prompt();
         let (mut peer, now) = (self.lock(), Instant::now());
         match arrival {
             Some((source, datagram)) => peer.handle_datagram(source, datagram, now),
             None => peer.handle_timeout(now),
         }
         let at_most = now + if arrival.is_some() { NAP } else { SLEEP };
-        let wake = [peer.out.wake, prompt].into_iter().flatten().fold(at_most, Instant::min);
+        let wake = peer.out.wake.map_or(at_most, |wake| wake.min(at_most));
         *self.asleep.lock().expect("a panic ends the program") = wake;
         let outcome = peer.outcome();
         let Output { events, transmits, remarks, .. } = replace(&mut peer.out, Output::new(now));
@@ -114,6 +115,7 @@ impl Chat {
             self.socket.show_arrival(source, datagram, remarks);
         }
         transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
+        let wake = self.terminal.prompt().map_or(wake, |due| wake.min(due));
         let keyboard_waits = self.keyboard_waits.load(Relaxed);
         if keyboard_waits && outcome.is_some() {
             self.fail("not all of the input was said: nobody is here any more");
@@ -196,8 +198,7 @@ impl Chat {
         } else if line.starts_with("//") {
             self.say(&line[1..]);
         } else {
-            self.terminal
-                .answer("not said: /help lists the commands; one more slash before it makes it text");
+            self.terminal.answer("no such command, not said: /help lists them; one more slash makes it text");
         }
     }
 
@@ -207,7 +208,7 @@ impl Chat {
             Err(error) => self.terminal.answer(&format!("/connect: {error}")),
             Ok(endpoint) if self.act(self.lock(), |peer, now| peer.connect(endpoint, now)) => {}
             Ok(_) => {
-                self.terminal.answer("/connect works with --direct and --lan; here a tracker introduces")
+                self.terminal.answer("/connect works with --direct and --lan; here a tracker introduces");
             }
         }
     }

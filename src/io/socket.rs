@@ -110,11 +110,7 @@ impl Socket {
         let socket = self.current();
         self.set_read_timeout(&socket, timeout)?;
         let received = socket.recv_from(buffer);
-        if let Some(watch) = &self.watch {
-            let Watch { harm, trace } = &mut *lock(watch);
-            let late = harm.held_back.take_if(|(since, _)| since.elapsed() >= LATE);
-            late.iter().for_each(|(_, late)| self.send_now(late, trace));
-        }
+        self.release(LATE);
         let (length, source) = match received {
             Err(error) if is_passing(&error) => {
                 if error.kind() == ErrorKind::Interrupted {
@@ -128,6 +124,15 @@ impl Socket {
             return Ok(None);
         }
         Ok(Some((canonical(source), length)))
+    }
+
+    /// Lets out what has been held back for so long.
+    pub fn release(&self, waited: Duration) {
+        if let Some(watch) = &self.watch {
+            let Watch { harm, trace } = &mut *lock(watch);
+            let late = harm.held_back.take_if(|(since, _)| since.elapsed() >= waited);
+            late.iter().for_each(|(_, late)| self.send_now(late, trace));
+        }
     }
 
     /// Wakes whoever waits in `receive`: std knows no other way.

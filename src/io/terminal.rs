@@ -113,7 +113,9 @@ impl Terminal {
     fn prompt_if(&self, is_wanted: impl Fn(&Prompt) -> bool) {
         if let Some(mut state) = self.screen().filter(|state| is_wanted(&state.prompt)) {
             state.prompt = Prompt::Shown;
-            _ = write_whole(io::stdout(), PROMPT); // the next chat line will find out if stdout is closed
+            // Before what is half typed already. The next chat line will find out if stdout is closed.
+            let is_able = self.style == Style::Insert;
+            _ = write_whole(io::stdout(), if is_able { "\x1b7\r\x1b[2@> \x1b8\x1b[2C" } else { PROMPT });
         }
     }
 

@@ -117,16 +117,17 @@ impl Trace {
             _ if arrow == "<?" => (("?", RED), "", None, text.to_owned()),
             ["REGISTER", cookie, id, room, name, private] => {
                 self.tracker = self.tracker.or(is_sent.then_some(at));
-                (MEET, id, Some((id, name)), format!("REGISTER {cookie} {name} {room} {private}"))
+                (MEET, id, Some((id, name, at)), format!("REGISTER {cookie} {name} {room} {private}"))
             }
             ["PEER", count, id, name, public, private] => {
-                (MEET, "", Some((id, name)), format!("PEER {count} {name} {public} {private}"))
+                let at = public.parse().unwrap_or(at);
+                (MEET, "", Some((id, name, at)), format!("PEER {count} {name} {public} {private}"))
             }
             ["MET", cookie, id, other] => (MEET, id, None, format!("MET {cookie} {}", self.name(other))),
             ["LEAVE", cookie, id] => (MEET, id, None, format!("LEAVE {cookie}")),
             [verb @ ("PING" | "PONG"), to, from, name] => {
                 let room = if to.parse::<Id>().is_ok() { String::new() } else { format!(" {to}") };
-                (REACH, if is_sent { to } else { from }, Some((from, name)), format!("{verb}{room}"))
+                (REACH, if is_sent { to } else { from }, Some((from, name, at)), format!("{verb}{room}"))
             }
             [verb @ ("SAY" | "PART" | "ACK" | "END" | "BYE"), to, from, ..] => {
                 let step = if matches!(verb, "END" | "BYE") { PART } else { TALK };
@@ -137,22 +138,24 @@ impl Trace {
         let is_idle =
             |why: &Reason| matches!(why, Reason::Ignored(_) | Reason::Departed(..) | Reason::Unproven);
         let learnt = named.filter(|_| !is_sent && !reasons.iter().any(is_idle));
-        learnt.into_iter().for_each(|(id, name)| self.learn(id, name, at));
+        learnt.into_iter().for_each(|learnt| self.learn(learnt));
         let whom = self.whom(other, at);
         if reasons.iter().any(|why| matches!(why, Reason::Linked(_))) {
+            self.others.retain(|known| known.id == other || known.at != at); // whoever was there before is gone
             let linked = self.others.iter_mut().filter(|known| known.id == other);
             linked.for_each(|known| (known.at, known.is_linked) = (at, true));
         }
         (step, format!("{} {arrow} {whom}", self.us), fields)
     }
 
-    fn learn(&mut self, id: &str, name: &str, at: SocketAddr) {
+    fn learn(&mut self, (id, name, at): (&str, &str, SocketAddr)) {
         let known = self.others.iter().position(|other| other.id == id);
         let linked = known.map(|index| self.others.remove(index)).filter(|other| other.is_linked);
         let new = Other { id: id.to_owned(), name: name.to_owned(), at, is_linked: false };
         self.others.push(linked.unwrap_or(new));
         if self.others.len() > MAX_KNOWN {
-            self.others.remove(self.others.iter().position(|other| !other.is_linked).unwrap_or(0));
+            let older = &self.others[..MAX_KNOWN];
+            self.others.remove(older.iter().position(|other| !other.is_linked).unwrap_or(0));
         }
     }
 
@@ -173,7 +176,8 @@ impl Trace {
         match self.others.iter().find(|other| other.id == word) {
             Some(Other { name, at, is_linked, .. }) => {
                 let is_rival = |other: &&Other| other.name == *name && other.is_linked == *is_linked;
-                let is_alone = *name != self.us && self.others.iter().filter(is_rival).count() == 1;
+                let is_special = *name == self.us || name == "tracker";
+                let is_alone = !is_special && self.others.iter().filter(is_rival).count() == 1;
                 if is_alone { name.clone() } else { format!("{name}:{}", at.port()) }
             }
             None => word.to_owned(),
@@ -413,26 +417,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn who_is_linked_stays_known_through_a_flood() {
-        let mut bench = Bench::new(Style::Story, "alice");
-        bench.show("<-", BOB, "PONG <a> <b> bob", &MADE);
-        for number in 0..MAX_KNOWN {
-            bench.show("<-", ELSEWHERE, &format!("PING lobby {number:016x} n{number}"), &[]);
-        }
-        assert_eq!(
-            bench.show("->", BOB, "END <b> <a> 1", &[]),
-            "12:04:40.772 Part   alice -> bob      END 1"
-        );
+    /// After what has come before, what a line to bob looks like.
+    fn end_to_bob(bench: &mut Bench) -> String {
+        bench.show("->", BOB, "END <b> <a> 1", &[]).split_off("12:04:40.772 Part   alice -> ".len())
     }
+
     #[test]
-    fn a_stranger_of_the_same_name_changes_nobody_s() {
+    fn a_flood_of_names_and_a_namesake_that_is_not_linked_change_nothing_for_who_is() {
         let mut bench = Bench::new(Style::Story, "alice");
         bench.show("<-", BOB, "PONG <a> <b> bob", &MADE);
-        bench.show("<-", ELSEWHERE, "PING lobby <c> bob", &[]);
-        assert_eq!(
-            bench.show("->", BOB, "END <b> <a> 1", &[]),
-            "12:04:40.772 Part   alice -> bob      END 1"
-        );
+        for number in 0..=MAX_KNOWN {
+            bench.show("<-", ELSEWHERE, &format!("PING lobby {number:016x} bob"), &[]);
+        }
+        assert_eq!(end_to_bob(&mut bench), "bob      END 1");
+    }
+
+    #[test]
+    fn whoever_is_linked_at_an_address_has_the_place_of_who_was_there_before() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        bench.show("<-", BOB, "PONG <a> <c> bob", &MADE);
+        bench.show("<-", BOB, "PONG <a> <b> bob", &MADE);
+        assert_eq!(end_to_bob(&mut bench), "bob      END 1");
+    }
+
+    #[test]
+    fn a_peer_that_is_called_tracker_is_told_apart_by_its_port() {
+        let mut bench = Bench::new(Style::Story, "alice");
+        bench.show("<-", BOB, "PONG <a> <b> tracker", &MADE);
+        assert_eq!(end_to_bob(&mut bench), "tracker:50001  END 1");
     }
 }

@@ -16,6 +16,8 @@ use super::{Body, Event, Output, Range, Reason, Who};
 
 pub struct Link {
     pub who: Who,
+    /// Where they are, as the person was told.
+    pub told: SocketAddr,
     pub path: Path,
     pub sender: Sender,
     receiver: Receiver,
@@ -29,6 +31,7 @@ impl Link {
     pub fn new(us: Who, who: Who, endpoint: SocketAddr, now: Instant) -> Self {
         Self {
             who,
+            told: endpoint,
             path: Path::new(us, who.id, endpoint, now),
             sender: Sender::new(who.id, us.id),
             receiver: Receiver::default(),

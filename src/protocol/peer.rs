@@ -259,7 +259,7 @@ impl Peer {
         self.calls.iter_mut().for_each(|calls| calls.answered(source));
         if link.path.endpoint.is_none() {
             self.out.note(Reason::Linked("made"));
-            let elsewhere = Some(source).filter(|source| *source != link.path.public);
+            let elsewhere = Some(source).filter(|source| *source != link.told);
             self.out.tell(Event::Reached { who: link.who, first: !self.reached, elsewhere });
             self.reached = true;
             self.registration.iter_mut().for_each(|registration| registration.met(from, None, &mut self.out));
@@ -606,6 +606,20 @@ mod tests {
         assert_eq!(pings(&sent), 1, "another port of our address is ours, too: {sent:?}");
         let sent = bench.hear(TRACKER, "PEER 3/3 00000000000000d0 dave 203.0.113.9:50002 192.168.1.5:50002");
         assert_eq!(pings(&sent), 2, "dave is on this machine: {sent:?}");
+    }
+
+    #[test]
+    fn where_somebody_is_reached_is_told_where_it_is_not_what_was_told_first() {
+        for (introduction, host, elsewhere) in
+            [("192.0.2.2:50001", 2, None), ("192.0.2.3:50001", 3, Some(at(3)))]
+        {
+            let mut bench = Bench::introduced();
+            bench.hear(TRACKER, &format!("PEER 2/2 {BOB} bob {introduction} 192.168.1.2:50001"));
+            bench.events();
+            bench.meet(host, BOB, "bob");
+            let who = Who { id: id(BOB), name: "bob".parse().expect("a name") };
+            assert_eq!(bench.events(), [format!("{:?}", Event::Reached { who, first: true, elsewhere })]);
+        }
     }
 
     #[test]

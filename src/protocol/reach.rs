@@ -99,7 +99,8 @@ impl Path {
     /// Pings where the tracker says they are; called again when it says so again.
     pub fn introduce(&mut self, public: SocketAddr, private: SocketAddr, out: &mut Output) {
         if public != self.public {
-            self.candidates.clear(); // they have a fresh socket: nobody listens at the old addresses
+            // They have a fresh socket: nobody listens at the old addresses.
+            (self.candidates, self.pinged) = (Vec::new(), None);
         }
         self.public = public;
         let said = [Some(public), Some(private).filter(|private| is_local(private.ip()))];
@@ -575,6 +576,17 @@ mod tests {
         assert_eq!(bench.hear(NEW), pings(&[NEW]));
         assert_eq!(bench.reasons.len(), 1);
     }
+    #[test]
+    fn the_wait_for_a_fresh_socket_begins_when_it_is_pinged() {
+        let mut bench = Bench::introduced();
+        bench.run_until(2500);
+        bench.introduce(NEW, PRIVATE);
+        bench.reasons.clear();
+        bench.run_until(2600);
+        assert!(bench.reasons.iter().all(|(_, why)| *why == Reason::NoAnswer(Duration::from_millis(100))));
+        assert!(!bench.reasons.is_empty());
+    }
+
     #[test]
     fn a_keepalive_beside_a_new_address_is_a_keepalive() {
         let mut bench = Bench::reached();

@@ -45,6 +45,17 @@ fn wrong_usage_has_status_2() {
     fails(Command::new(env!("CARGO_BIN_EXE_tracker")).args(["--peers", "65"]), 2, &["2..=64"]);
 }
 
+/// Linux: a file that is always full.
+#[test]
+fn an_error_that_nobody_can_be_told_is_an_error() {
+    let Ok(full) = std::fs::File::create("/dev/full") else {
+        return println!("skipped: there is no /dev/full here");
+    };
+    let mut tracker = Command::new(env!("CARGO_BIN_EXE_tracker"));
+    let status = tracker.args(["--listen", "192.0.2.1:1"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
 #[test]
 fn an_address_that_cannot_be_resolved_or_used_is_named() {
     fails(

@@ -266,6 +266,23 @@ fn fifty_pasted_lines_leave_no_fifty_prompts() {
 }
 
 #[test]
+fn the_prompt_comes_before_what_is_half_typed_already() {
+    let (_tracker, address) = tracker(&[]);
+    let program = peer_command().get_program().to_str().unwrap().to_owned();
+    let alice = format!("'{program}' --tracker {address} --bind 127.0.0.1:0 --name alice");
+    let Some(screen) = Screen::new("before", 60, 14, &alice) else {
+        return;
+    };
+    screen.ends_with(&["Checked in with tracker server, waiting for peer..."]);
+    screen.keys(&["-l", "half ty"]);
+    screen.ends_with(&["half ty"]);
+    let bob = peer(address, &["--name", "bob"]);
+    screen.wait_until("the prompt", |rows| rows.last().is_some_and(|row| row == "> half ty"));
+    screen.enter("ped");
+    bob.wait_for_output("alice: half typed");
+}
+
+#[test]
 fn after_fg_the_prompt_is_there_again() {
     let (_tracker, address) = tracker(&[]);
     let program = peer_command().get_program().to_str().unwrap().to_owned();

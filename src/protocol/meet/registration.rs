@@ -152,7 +152,7 @@ impl Registration {
             let unanswered =
                 self.unanswered_since.map(|since| self.cookie_answered.unwrap_or(since).max(since));
             let why =
-                unanswered.map_or(Reason::Again("still here"), |since| Reason::NoAnswer(out.now - since));
+                unanswered.map_or(Reason::Again("still waiting"), |since| Reason::NoAnswer(out.now - since));
             self.register(Some(why).filter(|_| self.count > 0), out);
             (self.count, self.last) = (self.count.saturating_add(1), out.now);
             out.wake_at(Some(self.next_registration()));
@@ -318,7 +318,7 @@ mod tests {
         bench.hear("WAIT 1/2 203.0.113.7:50001");
         bench.run_until(2499);
         let no_answer = |milliseconds| Some(Reason::NoAnswer(Duration::from_millis(milliseconds)));
-        let [cookie, here] = ["with the cookie", "still here"].map(|why| Some(Reason::Again(why)));
+        let [cookie, here] = ["with the cookie", "still waiting"].map(|why| Some(Reason::Again(why)));
         assert_eq!(bench.reasons, [None, cookie, no_answer(150), no_answer(400), here, no_answer(500)]);
     }
 

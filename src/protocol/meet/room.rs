@@ -80,10 +80,9 @@ impl Room {
     /// Notes that a member has met another; false where that is nothing new.
     pub fn note_met(&mut self, id: Id, other: Id, now: Instant) -> bool {
         let is_here = other != id && self.ids().any(|member| member == other) && !self.has_met(id, other);
-        if let Some(member) = self.member(id).filter(|member| !member.left) {
-            member.heard = now;
-            member.met.extend(is_here.then_some(other));
-        }
+        let Some(member) = self.member(id).filter(|member| !member.left) else { return false };
+        member.heard = now;
+        member.met.extend(is_here.then_some(other));
         is_here
     }
 
@@ -96,9 +95,10 @@ impl Room {
         self.members.iter().all(|member| member.met.len() + 1 == self.members.len())
     }
 
-    /// A member has left a complete room: it is introduced to nobody any more.
-    pub fn note_left(&mut self, id: Id) {
-        self.member(id).into_iter().for_each(|member| member.left = true);
+    /// A member has left a complete room: it is introduced to nobody any more. False where that is nothing
+    /// new.
+    pub fn note_left(&mut self, id: Id) -> bool {
+        self.member(id).is_some_and(|member| !std::mem::replace(&mut member.left, true))
     }
 
     /// Takes a member out; hands out its address.

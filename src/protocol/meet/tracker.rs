@@ -191,10 +191,10 @@ impl Tracker {
             self.departed.insert(id, self.out.now + MEMORY);
         }
         let room = self.rooms.get_mut(&number).expect("a member's room exists");
-        if room.is_complete() {
-            room.note_left(id);
-        } else {
+        if !room.is_complete() {
             self.remove(number, id);
+        } else if !room.note_left(id) {
+            self.out.note(Reason::NothingNew);
         }
     }
 
