@@ -9,7 +9,6 @@
 //! tracker.
 
 use std::hash::RandomState;
-use std::mem::take;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,7 +39,7 @@ fn run(arguments: &TrackerArguments) -> Result<(), Box<dyn std::error::Error>> {
         match socket.receive(&mut buffer, tracker.out.wake)? {
             Some((source, length)) => {
                 tracker.handle_datagram(source, &buffer[..length], Instant::now());
-                socket.show_arrival(source, &buffer[..length], take(&mut tracker.out.remarks));
+                socket.show_arrival(source, &buffer[..length], &tracker.out.remarks);
             }
             None => tracker.handle_timeout(Instant::now()),
         }

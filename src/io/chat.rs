@@ -112,7 +112,7 @@ impl Chat {
         let Output { events, transmits, remarks, .. } = replace(&mut peer.out, Output::new(now));
         drop(peer);
         if let Some((source, datagram)) = arrival {
-            self.socket.show_arrival(source, datagram, remarks);
+            self.socket.show_arrival(source, datagram, &remarks);
         }
         transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
         let wake = self.terminal.prompt().map_or(wake, |due| wake.min(due));

@@ -93,9 +93,10 @@ impl Socket {
     }
 
     /// Shows what has arrived, and what became of it.
-    pub fn show_arrival(&self, source: SocketAddr, datagram: &[u8], reasons: Reasons) {
+    pub fn show_arrival(&self, source: SocketAddr, datagram: &[u8], reasons: &Reasons) {
         if let Some(watch) = &self.watch {
-            let arrived = Transmit { destination: source, datagram: datagram.into(), reasons };
+            let (datagram, reasons) = (datagram.to_vec(), reasons.clone());
+            let arrived = Transmit { destination: source, datagram, reasons };
             self.show(&mut lock(watch).trace, SystemTime::now(), "<-", &arrived, "");
         }
     }
