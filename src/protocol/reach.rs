@@ -566,6 +566,7 @@ mod tests {
         bench.run_until(10_500);
         assert_eq!(bench.reasons, [(0, Reason::Keepalive)]);
     }
+
     #[test]
     fn an_address_that_is_tried_a_second_time_has_a_reason() {
         let mut bench = Bench::reached();
@@ -576,6 +577,7 @@ mod tests {
         assert_eq!(bench.hear(NEW), pings(&[NEW]));
         assert_eq!(bench.reasons.len(), 1);
     }
+
     #[test]
     fn the_wait_for_a_fresh_socket_begins_when_it_is_pinged() {
         let mut bench = Bench::introduced();
