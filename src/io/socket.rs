@@ -19,6 +19,9 @@ use crate::protocol::{MAX_DATAGRAM, Reasons, Transmit};
 /// No receive sleeps longer than so: std cannot wake it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
+/// A receive that takes so much longer than it was to was stopped, by Ctrl-Z.
+const STOPPED: Duration = Duration::from_millis(500);
+
 /// A UDP socket. All its methods take `&self`: any thread may send, one receives.
 pub struct Socket {
     current: RwLock<Arc<UdpSocket>>,
@@ -110,11 +113,13 @@ impl Socket {
         }
         let socket = self.current();
         self.set_read_timeout(&socket, timeout)?;
+        let began = Instant::now();
         let received = socket.recv_from(buffer);
         self.release(LATE);
         let (length, source) = match received {
             Err(error) if is_passing(&error) => {
-                if error.kind() == ErrorKind::Interrupted {
+                // As a rule the system tells that we were stopped; not where the time was over just then.
+                if error.kind() == ErrorKind::Interrupted || began.elapsed() > timeout + STOPPED {
                     self.terminal.prompt_again();
                 }
                 return Ok(None);

@@ -259,7 +259,10 @@ impl Peer {
         self.calls.iter_mut().for_each(|calls| calls.answered(source));
         if link.path.endpoint.is_none() {
             self.out.note(Reason::Linked("made"));
-            let elsewhere = Some(source).filter(|source| *source != link.told);
+            // Two on this machine reach each other at several addresses, and which is first is no news.
+            let own = self.registration.as_ref().map(|registration| registration.private.ip());
+            let is_here = link.told.ip().is_loopback() && own == Some(source.ip());
+            let elsewhere = Some(source).filter(|source| *source != link.told && !is_here);
             self.out.tell(Event::Reached { who: link.who, first: !self.reached, elsewhere });
             self.reached = true;
             self.registration.iter_mut().for_each(|registration| registration.met(from, None, &mut self.out));
@@ -620,6 +623,11 @@ mod tests {
             let who = Who { id: id(BOB), name: "bob".parse().expect("a name") };
             assert_eq!(bench.events(), [format!("{:?}", Event::Reached { who, first: true, elsewhere })]);
         }
+        let mut bench = Bench::new(Meeting::Tracker(at(TRACKER)));
+        bench.hear(TRACKER, &format!("PEER 2/2 {BOB} bob 127.0.0.1:50002 192.0.2.1:50002"));
+        bench.events();
+        bench.hear(1, &format!("PONG {ALICE} {BOB} bob"));
+        assert!(bench.events()[0].contains("elsewhere: None"), "bob is on this machine");
     }
 
     #[test]
