@@ -435,6 +435,9 @@ mod tests {
         let cookie = bench.cookie(1);
         let request = format!("REGISTER {cookie} {ALICE} lobby p1 192.168.1.1:50001");
         assert!(bench.say(2, &request)[0].1.starts_with("COOKIE "));
+        let other_port = SocketAddr::from(([192, 0, 2, 1], 50002));
+        bench.tracker.handle_datagram(other_port, format!("{request}\n").as_bytes(), bench.now);
+        assert!(bench.tracker.out.transmits.remove(0).datagram.starts_with(b"COOKIE "));
         bench.wait(119_999);
         assert!(bench.say(1, &request)[0].1.starts_with("WAIT "));
         bench.wait(1);

@@ -280,6 +280,14 @@ mod tests {
     }
 
     #[test]
+    fn one_bad_line_of_a_datagram_does_not_spoil_the_others_and_each_ends_in_a_newline() {
+        let read = read_datagram(b"COOKIE one\nnonsense\nCOOKIE two");
+        let meanings: Vec<_> = read.into_iter().map(|(_, message)| message).collect();
+        let (one, unknown) = ("COOKIE one".parse(), Malformed("unknown", "verb"));
+        assert_eq!(meanings, [one, Err(unknown), Err(Malformed("no", "newline at the end"))]);
+    }
+
+    #[test]
     fn an_ipv4_mapped_endpoint_is_ipv4() {
         let mapped: Message = "WAIT 1/2 [::ffff:203.0.113.7]:50001".parse().expect("well formed");
         assert_eq!(mapped.to_string(), "WAIT 1/2 203.0.113.7:50001");
