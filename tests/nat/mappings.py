@@ -157,10 +157,15 @@ def tell(words: Words, line: str) -> None:
     print(f"{clock}.{event[2]} {what:<9}{words.told(flow)}", flush=True)
 
 
+def end(number: int, _frame: object) -> None:
+    print(flush=True)  # the line with ^C in it is over
+    sys.exit(128 + number)
+
+
 def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the end of who reads this is the end of this
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        signal.signal(number, end)
     command, router, kept = sys.argv[1:4]
     words = Words(router, sys.argv[4:])
     if command == "table":
