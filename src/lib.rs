@@ -12,7 +12,7 @@
 //! | Reach | does a datagram get through, both ways? | `protocol/reach.rs` * |
 //! | Talk | did you get it, once, in order? | `protocol/talk/`: `receiver.rs` *, `congestion.rs`, `sender.rs` * |
 //! | Part | are you still there? | `protocol/part.rs` * |
-//! | All of it | one remote peer; one peer | `protocol/`: `link.rs` *, `peer.rs` * |
+//! | All of it | one remote peer; one peer | `protocol/`: `link.rs` *, `peer.rs` *, `protocol/peer/`: `arrivals.rs` * |
 //! | The world | datagrams, keyboard, screen | `io/`: `terminal.rs`, `harm.rs`, `trace.rs`, `socket.rs`, `keyboard.rs`, `arguments.rs`, `chat.rs` |
 //! | The programs | one loop; two threads | `bin/`: `tracker.rs` *, `peer.rs` * |
 //!
