@@ -59,38 +59,16 @@ impl fmt::Display for Event {
             Self::Registered(endpoint, name) => write!(f, "Connection from: {endpoint} ({name})"),
             Self::Complete(size) => write!(f, "Got {size} peers, sending details to each one."),
             Self::Finished | Self::FreshSocket => Ok(()),
-            Self::CheckedIn { alone: true } => {
-                f.write_str("Checked in with tracker server, waiting for peer...")
-            }
+            Self::CheckedIn { alone: true } => f.write_str(CHECKED_IN),
             Self::CheckedIn { alone: false } => f.write_str("Checked in with tracker server again"),
-            Self::TrackerSilent { tracker, alone: true } => write!(
-                f,
-                "no answer from the tracker at {tracker}, still trying: is it running?\n\
-                 Start it in another terminal with: cargo run --bin tracker"
-            ),
-            Self::TrackerSilent { tracker, alone: false } => {
-                write!(f, "no answer from the tracker at {tracker}: nobody new can join until it is back")
-            }
+            Self::TrackerSilent { tracker, alone } => tracker_silent(*tracker, *alone, f),
             Self::Full(reason) => write!(f, "no place at the tracker, still trying: {reason}"),
-            Self::NobodyAnswers(endpoint) => write!(
-                f,
-                "nobody answers at {endpoint} yet, still calling: is a peer waiting there with --direct, in \
-                 the same --room?"
-            ),
-            Self::Introduced(who, endpoint) => {
-                let (ip, port) = (endpoint.ip(), endpoint.port());
-                write!(f, "got {who}\n  ip:          {ip}\n  source port: {port}\n  connecting {ip} {port}")
-            }
+            Self::NobodyAnswers(endpoint) => write!(f, "nobody answers at {endpoint} yet, {IS_THERE_A_PEER}"),
+            Self::Introduced(who, endpoint) => introduced(who, *endpoint, f),
             Self::NextAttempt { who, attempt, of } => {
                 write!(f, "no answer from {who} yet, trying again ({attempt} of {of})")
             }
-            Self::Reached { who, first, elsewhere } => {
-                if let Some(endpoint) = elsewhere {
-                    writeln!(f, "  reached {who} at {} {}", endpoint.ip(), endpoint.port())?;
-                }
-                let joined = format!("{who} has joined");
-                f.write_str(if *first { "\nready to exchange messages" } else { &joined })
-            }
+            Self::Reached { who, first, elsewhere } => reached(who, *first, *elsewhere, f),
             Self::Unreachable(who, failure) => failure.explain(who, f),
             Self::Line(who, line) => write!(f, "{who}: {line}"),
             Self::Slow(who) => write!(f, "{who} has not acknowledged a line for 2 s, still trying"),
@@ -99,12 +77,35 @@ impl fmt::Display for Event {
             Self::Left(who) => write!(f, "{who} has left"),
             Self::Unacknowledged(who, lines) => write!(f, "{} by {who}", never_acknowledged(*lines)),
             Self::Gone(who, lines) => write!(f, "{who} is gone: no answer for 20 s{}", lost(*lines)),
-            Self::Broken(who, lines) => {
-                write!(f, "{who} has sent a line over 64 KiB: link closed{}", lost(*lines))
-            }
+            Self::Broken(who, lines) => write!(f, "{who} {TOO_LONG}{}", lost(*lines)),
             Self::NobodyElse => f.write_str("nobody else can come: this program ends"),
         }
     }
+}
+
+const CHECKED_IN: &str = "Checked in with tracker server, waiting for peer...";
+const IS_THERE_A_PEER: &str = "still calling: is a peer waiting there with --direct, in the same --room?";
+const TOO_LONG: &str = "has sent a line over 64 KiB: link closed";
+
+fn tracker_silent(tracker: SocketAddr, alone: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "no answer from the tracker at {tracker}")?;
+    f.write_str(if alone {
+        ", still trying: is it running?\nStart it in another terminal with: cargo run --bin tracker"
+    } else {
+        ": nobody new can join until it is back"
+    })
+}
+
+fn introduced(who: &Who, endpoint: SocketAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (ip, port) = (endpoint.ip(), endpoint.port());
+    write!(f, "got {who}\n  ip:          {ip}\n  source port: {port}\n  connecting {ip} {port}")
+}
+
+fn reached(who: &Who, first: bool, elsewhere: Option<SocketAddr>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(endpoint) = elsewhere {
+        writeln!(f, "  reached {who} at {} {}", endpoint.ip(), endpoint.port())?;
+    }
+    if first { f.write_str("\nready to exchange messages") } else { write!(f, "{who} has joined") }
 }
 
 fn never_acknowledged(lines: usize) -> String {
