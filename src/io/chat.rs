@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::arguments::{PEER, PeerArguments, host_and_port};
 use super::socket::{Socket, resolve};
-use super::terminal::Terminal;
+use super::terminal::{Terminal, lock};
 use crate::protocol::link::Link;
 use crate::protocol::peer::{Meeting, Peer};
 use crate::protocol::{Event, Id, Output, Who};
@@ -65,10 +65,6 @@ impl Chat {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Peer> {
-        self.peer.lock().expect("a panic ends the program")
-    }
-
     /// Lets the machine do something, then sends what comes of it.
     fn act<R>(&self, mut peer: MutexGuard<'_, Peer>, action: impl FnOnce(&mut Peer, Instant) -> R) -> R {
         let result = action(&mut peer, Instant::now());
@@ -83,14 +79,14 @@ impl Chat {
 
     /// Wakes the receiver, unless it will look by then, or little later.
     fn wake_receiver(&self, by: Option<Instant>) {
-        if by.is_some_and(|by| by + NAP < *self.asleep.lock().expect("a panic ends the program")) {
+        if by.is_some_and(|by| by + NAP < *lock(&self.asleep)) {
             self.socket.wake();
         }
     }
 
     pub fn leave(&self) {
         self.terminal.leave();
-        self.act(self.lock(), Peer::leave);
+        self.act(lock(&self.peer), Peer::leave);
         self.keyboard_waits.store(false, Relaxed); // what it waits with is not wanted any more
     }
 }
@@ -100,14 +96,14 @@ impl Chat {
     /// Takes in what has arrived, if anything, and does what is due by now. Tells what is to be printed, when
     /// to come again even if nothing arrives, and, once the conversation is over, whether it ended well.
     pub fn handle(&self, arrival: Option<(SocketAddr, &[u8])>) -> (Vec<Event>, Instant, Option<bool>) {
-        let (mut peer, now) = (self.lock(), Instant::now());
+        let (mut peer, now) = (lock(&self.peer), Instant::now());
         match arrival {
             Some((source, datagram)) => peer.handle_datagram(source, datagram, now),
             None => peer.handle_timeout(now),
         }
         let at_most = now + if arrival.is_some() { NAP } else { SLEEP };
         let wake = peer.out.wake.map_or(at_most, |wake| wake.min(at_most));
-        *self.asleep.lock().expect("a panic ends the program") = wake;
+        *lock(&self.asleep) = wake;
         let outcome = peer.outcome();
         let Output { events, transmits, remarks, .. } = replace(&mut peer.out, Output::new(now));
         drop(peer);
@@ -141,7 +137,8 @@ impl Chat {
                 }
                 Event::FreshSocket => {
                     let fresh = self.socket.replace().and_then(|()| self.socket.private_endpoint());
-                    let renew = |at| self.act(self.lock(), |peer, now| peer.handle_fresh_socket(at, now));
+                    let renew =
+                        |at| self.act(lock(&self.peer), |peer, now| peer.handle_fresh_socket(at, now));
                     fresh.into_iter().for_each(renew);
                 }
                 event => self.terminal.news(&event.to_string()),
@@ -206,7 +203,7 @@ impl Chat {
         let is_ipv6 = self.socket.local_addr().is_ok_and(|own| own.is_ipv6());
         match host_and_port(endpoint, PEER).and_then(|endpoint| resolve(&endpoint, is_ipv6)) {
             Err(error) => self.terminal.answer(&format!("/connect: {error}")),
-            Ok(endpoint) if self.act(self.lock(), |peer, now| peer.connect(endpoint, now)) => {}
+            Ok(endpoint) if self.act(lock(&self.peer), |peer, now| peer.connect(endpoint, now)) => {}
             Ok(_) => {
                 self.terminal.answer("/connect works with --direct and --lan; here a tracker introduces");
             }
@@ -214,14 +211,14 @@ impl Chat {
     }
 
     pub fn show_peers(&self) {
-        let peers: Vec<String> = self.lock().links().map(describe).collect();
+        let peers: Vec<String> = lock(&self.peer).links().map(describe).collect();
         let peers = if peers.is_empty() { "nobody is here yet".to_owned() } else { peers.join("\n") };
         self.terminal.answer(&peers);
     }
 
     /// The input has ended: a person leaves with it, and behind a pipe one still listens.
     pub fn end(&self) {
-        if self.is_at_terminal { self.leave() } else { self.act(self.lock(), Peer::end) }
+        if self.is_at_terminal { self.leave() } else { self.act(lock(&self.peer), Peer::end) }
     }
 
     /// A line was not said. At a terminal a person sees that and says it again.
@@ -232,7 +229,7 @@ impl Chat {
 
     /// Waits until a line can be said. At a terminal nobody waits for company: `None`, and a word.
     fn wait_until_may_say(&self) -> Option<MutexGuard<'_, Peer>> {
-        let peer = self.lock();
+        let peer = lock(&self.peer);
         if self.is_at_terminal && !peer.has_company() {
             drop(peer);
             self.terminal.answer("nobody is here yet: not said");

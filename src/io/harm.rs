@@ -56,8 +56,8 @@ impl Harm {
 
 /// Says of each message that this was done on purpose.
 fn mark(mut transmit: Transmit, what: &'static str) -> Transmit {
-    let messages = transmit.datagram.iter().filter(|byte| **byte == b'\n').count();
-    transmit.reasons.extend((0..messages).map(|message| (message, Reason::OnPurpose(what))));
+    let messages = 0..transmit.messages();
+    transmit.reasons.extend(messages.map(|message| (message, Reason::OnPurpose(what))));
     transmit
 }
 

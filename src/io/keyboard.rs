@@ -90,14 +90,13 @@ pub fn read_line(input: &mut impl BufRead, is_first: bool, is_at_terminal: bool)
     let line = line.strip_prefix(mark).filter(|_| is_first).unwrap_or(&line);
     let text = line.strip_suffix(b"\n").unwrap_or(line);
     let text = String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text)).into_owned();
-    let typed = match line.len() {
+    Some(match line.len() {
         0 => return None,
         TERMINAL_LINE if is_at_terminal => Typed::Refused(CUT.to_owned()),
         _ if is_at_terminal && text.contains('\x1b') => Typed::Refused(NO_EDITOR.to_owned()),
         _ if text.len() > MAX_LINE => too_long(text.len()),
         _ => Typed::Line(text),
-    };
-    Some(typed)
+    })
 }
 
 fn too_long(bytes: usize) -> Typed {

@@ -7,11 +7,11 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::harm::{Harm, LATE};
-use super::terminal::Terminal;
+use super::terminal::{Terminal, lock};
 use super::trace::Trace;
 use crate::protocol::wire::field::canonical;
 use crate::protocol::{MAX_DATAGRAM, Reasons, Transmit};
@@ -211,10 +211,6 @@ fn bell(socket: &UdpSocket) -> Option<SocketAddr> {
         _ => {}
     }
     Some(own)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("a panic ends the program")
 }
 
 /// Whether a failed receive says nothing about the next one: the time was over, or, on Windows, a datagram

@@ -156,7 +156,7 @@ impl Terminal {
 
     fn write(&self, to: impl Write, text: &str, style: Style, words: &[(&str, u8)]) -> io::Result<()> {
         let text = printable(text);
-        let mut state = self.state.lock().expect("a panic ends the program");
+        let mut state = lock(&self.state);
         let mut output = String::new();
         for line in text.split('\n') {
             match style {
@@ -176,7 +176,7 @@ impl Terminal {
 
     /// Nothing, and no time lost, where there is no screen.
     fn screen(&self) -> Option<MutexGuard<'_, State>> {
-        (self.style != Style::Plain).then(|| self.state.lock().expect("a panic ends the program"))
+        (self.style != Style::Plain).then(|| lock(&self.state))
     }
 }
 
@@ -187,6 +187,11 @@ impl State {
         }
         self.width.map_or(UNKNOWN_WIDTH, |(_, width)| width)
     }
+}
+
+/// Nobody finds a lock that a panic has left behind.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("a panic ends the program")
 }
 
 fn write_whole(mut to: impl Write, text: &str) -> io::Result<()> {

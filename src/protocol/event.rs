@@ -1,6 +1,6 @@
 //! What happens, and in which words a person is told of it.
 
-use std::fmt;
+use std::fmt::{self, Formatter};
 use std::net::{IpAddr, SocketAddr};
 
 use super::wire::field::{Name, is_local};
@@ -54,7 +54,7 @@ pub struct Failure {
 }
 
 impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registered(endpoint, name) => write!(f, "Connection from: {endpoint} ({name})"),
             Self::Complete(size) => write!(f, "Got {size} peers, sending details to each one."),
@@ -87,7 +87,7 @@ const CHECKED_IN: &str = "Checked in with tracker server, waiting for peer...";
 const IS_THERE_A_PEER: &str = "still calling: is a peer waiting there with --direct, in the same --room?";
 const TOO_LONG: &str = "has sent a line over 64 KiB: link closed";
 
-fn tracker_silent(tracker: SocketAddr, alone: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn tracker_silent(tracker: SocketAddr, alone: bool, f: &mut Formatter<'_>) -> fmt::Result {
     write!(f, "no answer from the tracker at {tracker}")?;
     f.write_str(if alone {
         ", still trying: is it running?\nStart it in another terminal with: cargo run --bin tracker"
@@ -96,13 +96,13 @@ fn tracker_silent(tracker: SocketAddr, alone: bool, f: &mut fmt::Formatter<'_>) 
     })
 }
 
-fn introduced(who: &Who, endpoint: SocketAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn introduced(who: &Who, endpoint: SocketAddr, f: &mut Formatter<'_>) -> fmt::Result {
     let (ip, port) = (endpoint.ip(), endpoint.port());
     write!(f, "got {who}\n  ip:          {ip}\n  source port: {port}\n  connecting {ip} {port}")
 }
 
-fn reached(who: &Who, first: bool, elsewhere: Option<SocketAddr>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if let Some(endpoint) = elsewhere {
+fn reached(who: &Who, first: bool, at: Option<SocketAddr>, f: &mut Formatter<'_>) -> fmt::Result {
+    if let Some(endpoint) = at {
         writeln!(f, "  reached {who} at {} {}", endpoint.ip(), endpoint.port())?;
     }
     if first { f.write_str("\nready to exchange messages") } else { write!(f, "{who} has joined") }
@@ -117,7 +117,7 @@ fn lost(lines: usize) -> String {
 }
 
 impl Failure {
-    fn explain(&self, who: &Who, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, who: &Who, f: &mut Formatter<'_>) -> fmt::Result {
         let tried: String = self.tried.iter().map(|endpoint| format!(" {endpoint}")).collect();
         writeln!(f, "cannot reach {who} after {} attempts{}", self.attempts, lost(self.unacknowledged))?;
         writeln!(f, "  tried:{tried}\n  the tracker sees {who} at {}", self.public)?;

@@ -68,7 +68,9 @@ impl Link {
         self.acknowledge = Some((source, None));
         self.receiver.handle(sequence, body).into_iter().for_each(|reason| out.note(reason));
         while let Some(received) = self.receiver.deliver() {
-            self.deliver(received, out);
+            if !self.deliver(received, out) && self.receiver.delivered == sequence {
+                out.note(Reason::Ignored("after the end"));
+            }
         }
     }
 
@@ -114,9 +116,10 @@ impl Link {
         next_attempt.is_some()
     }
 
-    fn deliver(&mut self, received: Received, out: &mut Output) {
+    /// False where it comes after the end, and nobody is told.
+    fn deliver(&mut self, received: Received, out: &mut Output) -> bool {
         match received {
-            _ if self.parting.is_over() => out.note(Reason::Ignored("after the end")),
+            _ if self.parting.is_over() => return false,
             Received::Line(line) if self.parting.they == Talking => out.tell(Event::Line(self.who, line)),
             Received::End if self.parting.hear(Side::Ended, out.now) => out.tell(Event::Ended(self.who)),
             Received::Bye if self.parting.hear(Side::Left, out.now) => out.tell(Event::Left(self.who)),
@@ -124,8 +127,9 @@ impl Link {
                 self.parting.stage = Stage::Gone;
                 out.tell(Event::Broken(self.who, self.sender.unacknowledged()));
             }
-            _ => out.note(Reason::Ignored("after the end")),
+            _ => return false,
         }
+        true
     }
 
     fn run_parting(&mut self, out: &mut Output) {
@@ -409,5 +413,15 @@ mod tests {
         let ignored = ["had it already", "never sent"].map(Reason::Ignored);
         let remarks = [Reason::Kept(1), ignored[0], Reason::NothingNew, ignored[1]];
         assert_eq!(bench.out.remarks, remarks.map(|remark| (0, remark)));
+    }
+
+    #[test]
+    fn what_comes_after_the_end_is_ignored_and_not_the_end() {
+        let mut bench = Bench::reached();
+        bench.hear(2, text("after"));
+        assert_eq!(bench.hear(1, Body::End), [Event::Ended(bob())]);
+        assert_eq!(bench.out.remarks, [(0, Reason::Kept(1))]);
+        bench.hear(3, text("after, too"));
+        assert_eq!(bench.out.remarks[1..], [(0, Reason::Ignored("after the end"))]);
     }
 }

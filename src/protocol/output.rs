@@ -18,6 +18,13 @@ pub struct Transmit {
     pub reasons: Reasons,
 }
 
+impl Transmit {
+    /// How many messages it holds.
+    pub fn messages(&self) -> usize {
+        self.datagram.iter().filter(|byte| **byte == b'\n').count()
+    }
+}
+
 pub struct Output {
     pub now: Instant,
     pub transmits: Vec<Transmit>,
@@ -60,8 +67,9 @@ impl Output {
             let reasons = reason.into_iter().map(|reason| (0, reason)).collect();
             return self.transmits.push(Transmit { destination, datagram: line.into(), reasons });
         };
-        let index = || open.datagram.iter().filter(|byte| **byte == b'\n').count();
-        open.reasons.extend(reason.map(|reason| (index(), reason)));
+        if let Some(reason) = reason {
+            open.reasons.push((open.messages(), reason));
+        }
         open.datagram.extend_from_slice(line.as_bytes());
     }
 
