@@ -15,6 +15,7 @@
 //! | All of it | one remote peer; one peer | `protocol/`: `link.rs` *, `peer.rs` *, `protocol/peer/`: `arrivals.rs` * |
 //! | The world | datagrams, keyboard, screen | `io/`: `terminal.rs`, `harm.rs`, `trace.rs`, `socket.rs`, `keyboard.rs`, `arguments.rs`, `chat.rs` |
 //! | The programs | one loop; two threads | `bin/`: `tracker.rs` *, `peer.rs` * |
+//! | Yours | does a program of yours do all that? | `check/`: `page.rs`, `experiment.rs`, `others.rs`, `program.rs`, `scene.rs`, `check/scene/`: `meanwhile.rs`, `check/`: `peer.rs`, `tracker.rs`, `runner.rs`, `bin/`: `check.rs` |
 //!
 //! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no thread, no
 //! printing. Time comes in as an argument, datagrams go in and come out as values, and so the same code runs
@@ -81,4 +82,16 @@ pub mod io {
     pub mod socket;
     pub mod terminal;
     pub mod trace;
+}
+
+/// Plays tracker, partner and bad network for a program under test, as `docs/protocol.md` has it.
+pub mod check {
+    pub mod experiment;
+    pub mod others;
+    pub mod page;
+    pub mod peer;
+    pub mod program;
+    pub mod runner;
+    pub mod scene;
+    pub mod tracker;
 }

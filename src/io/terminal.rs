@@ -190,7 +190,7 @@ impl State {
 }
 
 /// Nobody finds a lock that a panic has left behind.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("a panic ends the program")
 }
 

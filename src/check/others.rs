@@ -1,0 +1,113 @@
+//! What the network and the others do without being told by the script.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::experiment::Role;
+use crate::io::harm::Dice;
+use crate::protocol::Body;
+
+/// Somebody repeats what is not acknowledged so often.
+const REPEAT: Duration = Duration::from_millis(200);
+
+/// What the network between us and the program does.
+#[derive(Default)]
+pub struct Weather {
+    /// Percent of all datagrams.
+    pub loss: u8,
+    pub copies: bool,
+    /// Each is late by up to so much, and so may be overtaken.
+    pub late: Duration,
+}
+
+/// A datagram between somebody and an address of the program, and when it is through.
+pub struct Flight {
+    when: Instant,
+    pub role: Role,
+    pub address: SocketAddr,
+    pub datagram: Vec<u8>,
+}
+
+/// One direction of the network: what is on its way.
+pub struct Network {
+    dice: Dice,
+    flights: Vec<Flight>,
+}
+
+impl Network {
+    pub fn new(seed: u64) -> Self {
+        Self { dice: Dice(seed), flights: Vec::new() }
+    }
+
+    /// Takes a datagram, and with it what the weather wants.
+    pub fn take(&mut self, weather: &Weather, role: Role, address: SocketAddr, datagram: &[u8]) {
+        if self.dice.percent(weather.loss) {
+            return;
+        }
+        for _ in 0..1 + u8::from(weather.copies) {
+            let late = Duration::from_micros(self.dice.roll() % (weather.late.as_micros() as u64 + 1));
+            let (when, datagram) = (Instant::now() + late, datagram.to_vec());
+            self.flights.push(Flight { when, role, address, datagram });
+        }
+    }
+
+    /// Hands out what is through.
+    pub fn arrivals(&mut self) -> Vec<Flight> {
+        let now = Instant::now();
+        self.flights.sort_by_key(|flight| flight.when);
+        let count = self.flights.iter().take_while(|flight| flight.when <= now).count();
+        self.flights.drain(..count).collect()
+    }
+}
+
+/// What somebody does without being told by the script.
+#[derive(Default)]
+pub struct Manners {
+    /// Answers PING with PONG.
+    pub pongs: bool,
+    /// Answers what is numbered with ACK.
+    pub acks: bool,
+    /// What has arrived, by number, and up to which one all has.
+    pub received: BTreeMap<u64, Body>,
+    heard: u64,
+    /// What is to be said, each when the one before is acknowledged, and when it was said last.
+    to_say: VecDeque<Body>,
+    next: u64,
+    said: Option<Instant>,
+}
+
+impl Manners {
+    /// Of somebody polite, who has said nothing yet.
+    pub fn polite() -> Self {
+        Self { pongs: true, acks: true, next: 1, ..Self::default() }
+    }
+
+    /// Says all this, one after the other.
+    pub fn chat(&mut self, lines: impl IntoIterator<Item = Body>) {
+        self.to_say.extend(lines);
+    }
+
+    /// What it is time to say, and its number.
+    pub fn say_next(&mut self) -> Option<(u64, Body)> {
+        let is_due = self.said.is_none_or(|said| said + REPEAT <= Instant::now());
+        let body = self.to_say.front().filter(|_| is_due)?;
+        self.said = Some(Instant::now());
+        Some((self.next, body.clone()))
+    }
+
+    /// Everything before this number is acknowledged.
+    pub fn hear_ack(&mut self, next: u64) {
+        if next == self.next + 1 && self.to_say.pop_front().is_some() {
+            (self.next, self.said) = (next, None);
+        }
+    }
+
+    /// All numbers before this one have come.
+    pub fn next_to_hear(&mut self) -> u64 {
+        while self.received.contains_key(&(self.heard + 1)) {
+            self.heard += 1;
+        }
+        self.heard + 1
+    }
+}

@@ -1,0 +1,223 @@
+//! The program under test, and the four sockets by which it is talked to: threads wait for each of its outputs.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::io::terminal::lock;
+
+/// So often a thread looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Ports are taken one after the other from here on, below those that systems give out by themselves.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// What comes out of a program.
+pub enum What {
+    Datagram { role: usize, source: SocketAddr, bytes: Vec<u8> },
+    // A line of its standard output.
+    Shown(String),
+}
+
+type Outputs = Sender<What>;
+
+pub struct Program {
+    child: Child,
+    input: Option<Sender<String>>,
+    doors: [Door; 4],
+    outputs: Receiver<What>,
+    sender: Outputs,
+    pub started: Instant,
+    /// Where a tracker listens.
+    pub listens_at: SocketAddr,
+    /// The last line of its standard error.
+    complaint: Arc<Mutex<String>>,
+    ended: Option<(Instant, i32)>,
+}
+
+impl Program {
+    /// Starts a command; its last arguments come from `arguments`, which is told the address of the first socket
+    /// and a free one.
+    ///
+    /// # Errors
+    /// The command cannot be started.
+    pub fn start(
+        command: &[String],
+        arguments: impl FnOnce(SocketAddr, SocketAddr) -> Vec<String>,
+    ) -> io::Result<Self> {
+        let (sender, outputs) = channel();
+        let doors = [0, 1, 2, 3].map(|role| Door::open(free_socket(), role, sender.clone()));
+        let listens_at = free_socket().local_addr()?;
+        let mut child = Command::new(&command[0])
+            .args(&command[1..])
+            .args(arguments(doors[0].endpoint, listens_at))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let complaint = Arc::new(Mutex::new(String::new()));
+        let (input, to_be_typed) = channel();
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        if let (Some(stdin), Some(stdout), Some(stderr)) = pipes {
+            let (sender, complaint) = (sender.clone(), complaint.clone());
+            thread::spawn(move || write_all(stdin, &to_be_typed));
+            thread::spawn(move || {
+                read_lines(stdout, |line| drop(sender.send(What::Shown(line))));
+            });
+            thread::spawn(move || {
+                read_lines(stderr, |line| *lock(&complaint) = line);
+            });
+        }
+        let (started, ended) = (Instant::now(), None);
+        Ok(Self { child, input: Some(input), doors, outputs, sender, started, listens_at, complaint, ended })
+    }
+
+    /// What comes next, if anything does by then.
+    pub fn next(&mut self, wait: Duration) -> Option<What> {
+        self.outputs.recv_timeout(wait).ok()
+    }
+
+    pub fn endpoint(&self, role: usize) -> SocketAddr {
+        self.doors[role].endpoint
+    }
+
+    pub fn send(&self, role: usize, to: SocketAddr, datagram: &[u8]) {
+        if let Some(socket) = &self.doors[role].socket {
+            _ = socket.send_to(datagram, to); // that nobody listens there yet is for the script to find out
+        }
+    }
+
+    /// From now on nobody listens there.
+    pub fn close(&mut self, role: usize) {
+        self.doors[role].close();
+    }
+
+    /// Listens there again.
+    ///
+    /// # Errors
+    /// Another program has taken the port in the meantime.
+    pub fn open(&mut self, role: usize) -> io::Result<()> {
+        let socket = UdpSocket::bind(self.doors[role].endpoint)?;
+        self.doors[role] = Door::open(socket, role, self.sender.clone());
+        Ok(())
+    }
+
+    pub fn types(&self, text: &str) {
+        self.input.iter().for_each(|input| drop(input.send(text.to_owned())));
+    }
+
+    pub fn ends_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Its exit status, once it has ended; -1 where a signal has ended it.
+    pub fn has_ended(&mut self) -> Option<i32> {
+        if self.ended.is_none() {
+            let status = self.child.try_wait().ok().flatten();
+            self.ended = status.map(|status| (Instant::now(), status.code().unwrap_or(-1)));
+        }
+        self.ended.map(|(_, status)| status)
+    }
+
+    /// Whether it has ended so long ago.
+    pub fn ended_before(&mut self, time: Duration) -> bool {
+        _ = self.has_ended();
+        self.ended.is_some_and(|(when, _)| when.elapsed() >= time)
+    }
+
+    /// How it ended, and what it last complained of.
+    pub fn last_words(&self) -> String {
+        let Some((when, status)) = self.ended else { return "it is running".to_owned() };
+        let complaint = lock(&self.complaint);
+        let seconds = (when - self.started).as_secs_f64();
+        let ended = format!("it ended by itself after {seconds:.1} s, with status {status}");
+        if complaint.is_empty() { ended } else { format!("{ended}; its last line on stderr: {complaint}") }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.input = None;
+        _ = self.child.kill(); // it may have ended
+        _ = self.child.wait();
+    }
+}
+
+/// A socket, and the thread that waits for what arrives there.
+struct Door {
+    endpoint: SocketAddr,
+    socket: Option<UdpSocket>,
+    is_closed: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Door {
+    fn open(socket: UdpSocket, role: usize, outputs: Outputs) -> Self {
+        let endpoint = socket.local_addr().expect("a bound socket has an address");
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let (closed, listener) = (is_closed.clone(), socket.try_clone());
+        let thread =
+            thread::spawn(move || listener.into_iter().for_each(|s| listen(&s, role, &closed, &outputs)));
+        Self { endpoint, socket: Some(socket), is_closed, thread: Some(thread) }
+    }
+
+    fn close(&mut self) {
+        self.is_closed.store(true, Relaxed);
+        self.socket = None;
+        self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn listen(socket: &UdpSocket, role: usize, is_closed: &AtomicBool, outputs: &Outputs) {
+    let mut buffer = [0; 65_536];
+    _ = socket.set_read_timeout(Some(LOOK));
+    while !is_closed.load(Relaxed) {
+        if let Ok((length, source)) = socket.recv_from(&mut buffer) {
+            let bytes = buffer[..length].to_vec();
+            _ = outputs.send(What::Datagram { role, source, bytes });
+        }
+    }
+}
+
+/// A socket on this machine, at a port that no experiment beside this one uses.
+fn free_socket() -> UdpSocket {
+    _ = NEXT_PORT.compare_exchange(0, PORTS.start + (std::process::id() % 9_000) as u16, Relaxed, Relaxed);
+    loop {
+        let port = NEXT_PORT.fetch_add(1, Relaxed);
+        if port >= PORTS.end {
+            NEXT_PORT.store(PORTS.start, Relaxed);
+        } else if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) {
+            return socket;
+        }
+    }
+}
+
+fn write_all(mut stdin: impl Write, lines: &Receiver<String>) {
+    while let Ok(text) = lines.recv() {
+        if stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush()).is_err() {
+            return; // it has ended
+        }
+    }
+}
+
+fn read_lines(output: impl io::Read, mut take: impl FnMut(String)) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        take(String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text)).into_owned());
+        line.clear();
+    }
+}

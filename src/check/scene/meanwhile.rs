@@ -1,0 +1,137 @@
+//! What happens while a script waits: what arrives is taken in, and the others do what they do by themselves.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{AFTERMATH, MOMENT, MOST_AT_ONCE, Scene};
+use crate::check::experiment::{BOB, CAROL, Failure, Heard, Role, Side, TRACKER, Verdict};
+use crate::check::others::Flight;
+use crate::check::program::What;
+use crate::protocol::{Message, read_datagram};
+
+impl Scene {
+    pub(super) fn note(&mut self, who: &str, what: &str) {
+        let time = self.program.started.elapsed().as_secs_f64();
+        let what: String = what.chars().take(160).collect();
+        self.log.push(format!("{time:7.3}  {who:<20} {what}"));
+    }
+
+    /// Goes on until something is found.
+    pub(super) fn wait<T>(
+        &mut self,
+        patience: Duration,
+        what: &str,
+        mut find: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Verdict<T> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(found) = find(self) {
+                return Ok(found);
+            }
+            if self.program.ended_before(AFTERMATH) {
+                return Err(Failure(format!("{what}; {}", self.program.last_words())));
+            }
+            if Instant::now() >= end {
+                return Err(Failure(what.to_owned()));
+            }
+            self.step(end);
+        }
+    }
+
+    /// Takes in what comes by then, for a moment at most, and does what is due.
+    pub(super) fn step(&mut self, end: Instant) {
+        let mut wait = MOMENT.min(end.saturating_duration_since(Instant::now()));
+        for _ in 0..MOST_AT_ONCE {
+            let Some(what) = self.program.next(wait) else { break };
+            wait = Duration::ZERO;
+            match what {
+                What::Shown(line) => {
+                    self.note("shown", &line);
+                    self.shown.push_back(line);
+                }
+                What::Datagram { role, source, bytes } => {
+                    self.arriving.take(&self.weather, role, source, &bytes);
+                }
+            }
+            self.deliver();
+        }
+        self.deliver();
+        [BOB, CAROL].into_iter().for_each(|role| self.say_next(role));
+    }
+
+    /// Lets through what has been on its way for long enough.
+    pub(super) fn deliver(&mut self) {
+        for Flight { role, address, datagram, .. } in self.leaving.arrivals() {
+            self.program.send(role, address, &datagram);
+        }
+        for Flight { role, address: source, datagram, .. } in self.arriving.arrivals() {
+            self.datagrams += 1;
+            for (line, message) in read_datagram(&datagram) {
+                let text = message.as_ref().map_or_else(
+                    |error| format!("MALFORMED ({error}) {}", String::from_utf8_lossy(line).escape_debug()),
+                    ToString::to_string,
+                );
+                self.note(&format!("{} -> {}", self.us(), self.name(role)), &text);
+                let heard = Heard { source, text, datagram: self.datagrams };
+                self.heard[role].push_back(heard);
+                message.into_iter().for_each(|message| self.react(role, source, &message));
+            }
+        }
+    }
+
+    /// What is done without the script.
+    fn react(&mut self, role: Role, source: SocketAddr, message: &Message) {
+        match message {
+            Message::Register { cookie, id, .. } if role == TRACKER && self.side == Side::Peer => {
+                (self.id, self.endpoint) = (Some(*id), source);
+                match self.registers {
+                    true if *cookie != self.cookie => self.says(TRACKER, "COOKIE $cookie"),
+                    true => self.answer_registration(),
+                    false => {}
+                }
+            }
+            Message::Met { other, .. } if role == TRACKER => {
+                self.met.extend([BOB, CAROL].into_iter().find(|role| Self::id_of(*role) == *other));
+            }
+            Message::Ping { to, from } if self.manners[role].pongs && *to == Self::id_of(role).into() => {
+                let name = self.name(role);
+                self.says(role, &format!("PONG {} ${name} {name}", from.id));
+            }
+            Message::Numbered { to, from, sequence, body } if *to == Self::id_of(role) => {
+                self.manners[role].received.insert(*sequence, body.clone());
+                if self.manners[role].acks {
+                    let next = self.manners[role].next_to_hear();
+                    self.says(role, &format!("ACK {from} {to} {next}"));
+                }
+            }
+            Message::Ack { next, .. } => {
+                self.manners[role].hear_ack(*next);
+                self.say_next(role);
+            }
+            _ => {}
+        }
+    }
+
+    fn answer_registration(&mut self) {
+        let here = self.introduced.len() + 1;
+        self.says(TRACKER, &format!("WAIT {here}/{} @alice", self.size));
+        for role in self.introduced.clone() {
+            if !self.met.contains(&role) {
+                self.says_peer(role);
+            }
+        }
+    }
+
+    pub(super) fn says_peer(&mut self, role: Role) {
+        let (here, size, name) = (self.introduced.len() + 1, self.size, self.name(role));
+        self.says(TRACKER, &format!("PEER {here}/{size} ${name} {name} @{name} @{name}"));
+    }
+
+    fn say_next(&mut self, role: Role) {
+        let Some(to) = self.id else { return };
+        if let Some((sequence, body)) = self.manners[role].say_next() {
+            let message = Message::Numbered { to, from: Self::id_of(role), sequence, body };
+            self.says_bytes(role, format!("{message}\n").as_bytes());
+        }
+    }
+}
