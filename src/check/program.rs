@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -38,7 +38,7 @@ pub struct Program {
     pub listens_at: SocketAddr,
     /// The last line of its standard error.
     complaint: Arc<Mutex<String>>,
-    ended: Option<(Instant, i32)>,
+    ended: Option<(Instant, ExitStatus)>,
 }
 
 impl Program {
@@ -116,11 +116,10 @@ impl Program {
         self.input = None;
     }
 
-    /// Its exit status, once it has ended; -1 where a signal has ended it.
-    pub fn has_ended(&mut self) -> Option<i32> {
+    /// Its exit status, once it has ended.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
-            let status = self.child.try_wait().ok().flatten();
-            self.ended = status.map(|status| (Instant::now(), status.code().unwrap_or(-1)));
+            self.ended = self.child.try_wait().ok().flatten().map(|status| (Instant::now(), status));
         }
         self.ended.map(|(_, status)| status)
     }
@@ -136,7 +135,7 @@ impl Program {
         let Some((when, status)) = self.ended else { return "it is running".to_owned() };
         let complaint = lock(&self.complaint);
         let seconds = (when - self.started).as_secs_f64();
-        let ended = format!("it ended by itself after {seconds:.1} s, with status {status}");
+        let ended = format!("it ended by itself after {seconds:.1} s, {status}");
         if complaint.is_empty() { ended } else { format!("{ended}; its last line on stderr: {complaint}") }
     }
 }

@@ -14,6 +14,7 @@ mod meanwhile;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::experiment::{BOB, CAROL, Failure, Heard, MALLORY, Role, Side, TRACKER, Verdict, expect, matches};
@@ -238,11 +239,13 @@ impl Scene {
     /// Waits until it ends, with this status.
     pub fn ends(&mut self, patience: Duration, status: i32) -> Verdict {
         let ended = self.ends_somehow(patience)?;
-        expect(ended == status, || format!("expected status {status}; {}", self.program.last_words()))
+        expect(ended.code() == Some(status), || {
+            format!("expected status {status}; {}", self.program.last_words())
+        })
     }
 
     /// Waits until it ends, and tells its status.
-    pub fn ends_somehow(&mut self, patience: Duration) -> Verdict<i32> {
+    pub fn ends_somehow(&mut self, patience: Duration) -> Verdict<ExitStatus> {
         let what = format!("expected that it ends, within {} s", patience.as_secs());
         let status = self.wait(patience, &what, |scene| scene.program.has_ended())?;
         self.collects(AFTERMATH, MALLORY, "-");
@@ -263,7 +266,8 @@ impl Scene {
 
     /// Goes on until somebody has heard this numbered message.
     pub fn receives(&mut self, patience: Duration, role: Role, sequence: u64) -> Verdict<Body> {
-        let what = format!("expected number {sequence} to come to {}", self.name(role));
+        let (name, seconds) = (self.name(role), patience.as_secs());
+        let what = format!("expected number {sequence} to come to {name}, within {seconds} s");
         self.wait(patience, &what, |scene| scene.manners[role].received.get(&sequence).cloned())
     }
 

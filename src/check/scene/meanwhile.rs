@@ -9,11 +9,15 @@ use crate::check::others::Flight;
 use crate::check::program::What;
 use crate::protocol::{Message, read_datagram};
 
+/// So many characters of a message are shown.
+const SHOWN: usize = 90;
+
 impl Scene {
     pub(super) fn note(&mut self, who: &str, what: &str) {
         let time = self.program.started.elapsed().as_secs_f64();
-        let what: String = what.chars().take(160).collect();
-        self.log.push(format!("{time:7.3}  {who:<20} {what}"));
+        let rest = if what.chars().count() > SHOWN { "..." } else { "" };
+        let what: String = what.chars().take(SHOWN).collect();
+        self.log.push(format!("{time:7.3}  {who:<16} {what}{rest}"));
     }
 
     /// Goes on until something is found.
