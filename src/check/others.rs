@@ -10,6 +10,8 @@ use crate::protocol::Body;
 
 /// Somebody repeats what is not acknowledged so often.
 const REPEAT: Duration = Duration::from_millis(200);
+/// And has so much under way.
+const UNDER_WAY: usize = 3;
 
 /// What the network between us and the program does.
 #[derive(Default)]
@@ -71,10 +73,9 @@ pub struct Manners {
     /// What has arrived, by number, and up to which one all has.
     pub received: BTreeMap<u64, Body>,
     heard: u64,
-    /// What is to be said, each when the one before is acknowledged, and when it was said last.
-    to_say: VecDeque<Body>,
+    /// What is to be said, and when it was said last; the first has this number.
+    to_say: VecDeque<(Body, Option<Instant>)>,
     next: u64,
-    said: Option<Instant>,
 }
 
 impl Manners {
@@ -85,21 +86,21 @@ impl Manners {
 
     /// Says all this, one after the other.
     pub fn chat(&mut self, lines: impl IntoIterator<Item = Body>) {
-        self.to_say.extend(lines);
+        self.to_say.extend(lines.into_iter().map(|body| (body, None)));
     }
 
-    /// What it is time to say, and its number.
-    pub fn say_next(&mut self) -> Option<(u64, Body)> {
-        let is_due = self.said.is_none_or(|said| said + REPEAT <= Instant::now());
-        let body = self.to_say.front().filter(|_| is_due)?;
-        self.said = Some(Instant::now());
-        Some((self.next, body.clone()))
+    /// What it is time to say, with the numbers.
+    pub fn say_due(&mut self) -> Vec<(u64, Body)> {
+        let now = Instant::now();
+        let first = (self.next..).zip(&mut self.to_say).take(UNDER_WAY);
+        let due = first.filter(|(_, (_, said))| said.is_none_or(|said| said + REPEAT <= now));
+        due.map(|(number, (body, said))| (number, (body.clone(), *said = Some(now)).0)).collect()
     }
 
     /// Everything before this number is acknowledged.
     pub fn hear_ack(&mut self, next: u64) {
-        if next == self.next + 1 && self.to_say.pop_front().is_some() {
-            (self.next, self.said) = (next, None);
+        while self.next < next && self.to_say.pop_front().is_some() {
+            self.next += 1;
         }
     }
 

@@ -95,6 +95,8 @@ pub const CHECKS: &[Check] = &[
     Check::new("wire-1", "says only messages of the page", |s| {
         reached(s)?;
         s.types("hello");
+        s.says(BOB, "PING $alice $bob bob");
+        s.hears(BOB, "PONG ...").or_else(|_| s.hears(BOB, "MALFORMED ..."))?;
         s.ends_input();
         s.chats(BOB, [say("hello alice"), Body::End]);
         s.ends(secs(10), 0)?;
@@ -111,6 +113,7 @@ pub const CHECKS: &[Check] = &[
         reached(s)?;
         let mut next = 1;
         for bad in bad_lines("$alice", "$bob") {
+            let bad = bad.replace(" 7", &format!(" {next}")).replace(" 07", &format!(" 0{next}"));
             s.says_raw(BOB, &format!("{bad}\nSAY $alice $bob {next} good\n"));
             s.shows("bob: good")?;
             next += 1;
@@ -414,20 +417,21 @@ pub const CHECKS: &[Check] = &[
     Check::new("talk-18", "does not say again what a range has named", |s| {
         reached_without_acks(s)?;
         (0..6).for_each(|_| s.types(&"x".repeat(1000)));
-        if numbers(s, secs(1)).contains(&3) {
-            s.says(BOB, "ACK $alice $bob 1 2-2");
-            s.collects(secs(1), BOB, "SAY ...");
-            s.never(secs(3), BOB, "SAY $bob $alice 2 ...")?;
+        if !numbers(s, secs(1)).contains(&6) {
+            return Ok(()); // one at a time
         }
-        Ok(())
+        s.says(BOB, "ACK $alice $bob 1 2-6");
+        s.collects(secs(1), BOB, "SAY ...");
+        let again = numbers(s, secs(3));
+        expect(again.iter().all(|number| *number == 1), || format!("2 to 6 were named, and {again:?} came"))
     }),
     Check::new("talk-19", "has no more than 64 datagrams and 1,024 numbers under way", |s| {
         reached(s)?;
         (0..20_000).for_each(|_| s.types("x"));
-        s.receives(secs(10), BOB, 500).or_else(|_| s.receives(secs(1), BOB, 2))?;
+        s.receives(secs(10), BOB, 4000).or_else(|_| s.receives(secs(1), BOB, 2))?;
+        let first = s.manners[BOB].next_to_hear();
         s.manners[BOB].acks = false;
         s.forget();
-        let first = s.manners[BOB].next_to_hear();
         let heard = s.collects(secs(2), BOB, "SAY $bob $alice ...");
         let (mut seen, mut datagrams) = (BTreeSet::new(), BTreeSet::new());
         for heard in heard {
@@ -449,7 +453,7 @@ pub const CHECKS: &[Check] = &[
     }),
     Check::new("talk-21", "has several messages under way", |s| {
         reached_without_acks(s)?;
-        (0..20).for_each(|_| s.types("hello"));
+        (0..20).for_each(|_| s.types(&"x".repeat(1000)));
         let said = numbers(s, secs(1)).len();
         expect(said > 1, || "only number 1 came without an ACK".to_owned())
     }),
@@ -468,7 +472,7 @@ pub const CHECKS: &[Check] = &[
         s.manners[BOB].acks = false;
         (0..6).for_each(|_| s.types(&"x".repeat(1000)));
         s.hears(BOB, "SAY $bob $alice 6 ...")?;
-        s.forget();
+        s.collects(secs(1), BOB, "SAY ...");
         s.says(BOB, "ACK $alice $bob 1 2-6");
         s.hears_within(millis(700), BOB, "SAY $bob $alice 1 ...").map(drop)
     }),
@@ -546,10 +550,10 @@ pub const CHECKS: &[Check] = &[
         s.types("hello");
         s.hears(BOB, "SAY $bob $alice 1 hello")?;
         s.says(BOB, "BYE $alice $bob 1");
+        let left = Instant::now();
         s.hears(BOB, "ACK $bob $alice 2")?;
-        s.forget();
-        s.hears(BOB, "SAY $bob $alice 1 hello")?;
-        s.ends(secs(15), 1)
+        s.ends(secs(15), 1)?;
+        expect(left.elapsed() > secs(2), || "expected that it waits for 3 s before it ends".to_owned())
     }),
     Check::new("part-8", "asks whoever is silent for 5 s", |s| {
         reached(s)?;

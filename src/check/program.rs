@@ -1,5 +1,6 @@
 //! The program under test, and the four sockets by which it is talked to: threads wait for each of its outputs.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,9 +15,9 @@ use crate::io::terminal::lock;
 /// So often a thread looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Ports are taken one after the other from here on, below those that systems give out by themselves.
+/// Ports are taken one after the other, from anywhere among these, below those that systems give out.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
-const PORTS: std::ops::Range<u16> = 20_000..30_000;
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// What comes out of a program.
 pub enum What {
@@ -192,7 +193,8 @@ fn listen(socket: &UdpSocket, role: usize, is_closed: &AtomicBool, outputs: &Out
 
 /// A socket on this machine, at a port that no experiment beside this one uses.
 fn free_socket() -> UdpSocket {
-    _ = NEXT_PORT.compare_exchange(0, PORTS.start + (std::process::id() % 9_000) as u16, Relaxed, Relaxed);
+    let anywhere = RandomState::new().hash_one("port") % PORTS.len() as u64;
+    _ = NEXT_PORT.compare_exchange(0, PORTS.start + anywhere as u16, Relaxed, Relaxed);
     loop {
         let port = NEXT_PORT.fetch_add(1, Relaxed);
         if port >= PORTS.end {

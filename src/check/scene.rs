@@ -35,7 +35,7 @@ const MOST_AT_ONCE: usize = 1000;
 
 pub struct Scene {
     pub program: Program,
-    side: Side,
+    pub side: Side,
     pub room: String,
     pub cookie: String,
     /// Of the program, once it has told it, and where it was seen.

@@ -184,6 +184,11 @@ pub const CHECKS: &[Check] = &[
             s.says_bytes(MALLORY, &junk);
         }
         bad_lines("$alice", "$bob").iter().for_each(|bad| s.says_raw(MALLORY, &format!("{bad}\n")));
+        for form in
+            ["PING $alice $mallory mallory", "SAY $alice $mallory 1 hello", "WAIT 1/2 @mallory", "FULL"]
+        {
+            s.says_raw(MALLORY, &format!("{form}\n"));
+        }
         s.never(secs(1), MALLORY, "* ...")?;
         enter(s, ALICE, "1/2").map(drop)
     }),

@@ -60,7 +60,7 @@ impl Scene {
             self.deliver();
         }
         self.deliver();
-        [BOB, CAROL].into_iter().for_each(|role| self.say_next(role));
+        [BOB, CAROL].into_iter().for_each(|role| self.say_due(role));
     }
 
     /// Lets through what has been on its way for long enough.
@@ -110,7 +110,7 @@ impl Scene {
             }
             Message::Ack { next, .. } => {
                 self.manners[role].hear_ack(*next);
-                self.say_next(role);
+                self.say_due(role);
             }
             _ => {}
         }
@@ -131,9 +131,9 @@ impl Scene {
         self.says(TRACKER, &format!("PEER {here}/{size} ${name} {name} @{name} @{name}"));
     }
 
-    fn say_next(&mut self, role: Role) {
+    fn say_due(&mut self, role: Role) {
         let Some(to) = self.id else { return };
-        if let Some((sequence, body)) = self.manners[role].say_next() {
+        for (sequence, body) in self.manners[role].say_due() {
             let message = Message::Numbered { to, from: Self::id_of(role), sequence, body };
             self.says_bytes(role, format!("{message}\n").as_bytes());
         }
