@@ -14,6 +14,7 @@ mod chapter;
 mod check;
 mod stage;
 mod terminal;
+mod troubleshooting;
 
 use std::collections::BTreeMap;
 use std::fs;
