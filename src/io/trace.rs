@@ -186,7 +186,7 @@ impl Trace {
 }
 
 /// In UTC: std knows no other.
-fn time_of_day(time: SystemTime) -> String {
+pub fn time_of_day(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (since.as_secs(), since.subsec_millis());
     format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)

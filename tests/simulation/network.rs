@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use p2p_chat::io::harm::Dice;
-use p2p_chat::io::trace::{Style, Trace};
+use p2p_chat::io::trace::{Style, Trace, time_of_day};
 use p2p_chat::protocol::event::Event;
 use p2p_chat::protocol::link::Link;
 use p2p_chat::protocol::meet::tracker::Tracker;
@@ -58,6 +58,7 @@ impl Weather {
 pub type Realm = usize;
 
 pub struct Host {
+    pub name: String,
     pub realm: Realm,
     pub endpoint: SocketAddr,
     pub machine: Machine,
@@ -88,6 +89,8 @@ pub enum Mapping {
 }
 
 pub struct Router {
+    /// What the story calls it.
+    pub name: String,
     pub mapping: Mapping,
     pub public: IpAddr,
     pub inner: Realm,
@@ -98,6 +101,7 @@ pub struct Router {
     table: BTreeMap<(SocketAddr, Option<SocketAddr>), u16>,
     let_in: HashSet<(u16, SocketAddr)>,
     taken: HashSet<(u16, SocketAddr)>,
+    heard: HashSet<(u16, SocketAddr)>,
     next_port: u16,
 }
 
@@ -123,7 +127,7 @@ pub struct World {
     pub lost: usize,
     pub events: Vec<Event>,
     ids: u64,
-    /// What the traces of all hosts show, where it is wanted before the first of them comes.
+    /// What the traces of all hosts show, and what routers note, where it is wanted before the first host comes.
     pub story: Option<Vec<String>>,
 }
 
@@ -152,8 +156,12 @@ impl World {
     }
 
     pub fn add_tracker(&mut self, size: u8, forever: bool) -> usize {
+        self.add_tracker_at(TRACKER, size, forever)
+    }
+
+    pub fn add_tracker_at(&mut self, endpoint: &str, size: u8, forever: bool) -> usize {
         let machine = self.new_tracker(size, forever);
-        self.add_host(0, TRACKER.parse().unwrap(), "tracker", machine)
+        self.add_host(0, endpoint.parse().unwrap(), "tracker", machine)
     }
 
     pub fn new_tracker(&self, size: u8, forever: bool) -> Machine {
@@ -191,6 +199,7 @@ impl World {
         let trace = self.story.as_ref().map(|_| Trace::new(Style::Story, name, UNIX_EPOCH));
         let (outcome, sent, repeats) = (None, 0, 0);
         self.hosts.push(Host {
+            name: name.to_owned(),
             realm,
             endpoint,
             machine,
@@ -209,6 +218,7 @@ impl World {
     pub fn add_router(&mut self, outer: Realm, public: &str, mapping: Mapping) -> Realm {
         let inner = self.routers.len() + 1;
         self.routers.push(Router {
+            name: format!("router{inner}"),
             mapping,
             public: public.parse().unwrap(),
             inner,
@@ -218,6 +228,7 @@ impl World {
             table: BTreeMap::new(),
             let_in: HashSet::new(),
             taken: HashSet::new(),
+            heard: HashSet::new(),
             next_port: 1024,
         });
         inner
@@ -345,24 +356,72 @@ impl World {
         self.act(host, |peer, now| peer.handle_fresh_socket(private, now));
     }
 
-    /// Out through the sender's routers; what happens at the other end is decided when it gets there.
     fn send(&mut self, from: usize, transmit: Transmit) {
-        let (destination, datagram) = (transmit.destination, transmit.datagram.clone());
+        let datagram = transmit.datagram.clone();
         assert!((1..=1200).contains(&datagram.len()), "{} bytes", datagram.len());
         self.hosts[from].note_sent(&datagram);
-        let (mut realm, mut source) = (self.hosts[from].realm, self.hosts[from].endpoint);
-        while !self.is_at(realm, destination) {
-            let Some(router) = self.routers.iter_mut().find(|r| r.inner == realm) else {
-                return;
-            };
-            source = router.go_out(source, destination);
-            if router.public == destination.ip() && !router.hairpin {
-                return;
-            }
-            realm = router.outer;
-        }
-        let is_lost = self.carry(Flight { realm, source, destination, datagram });
+        let (way, notes) = self.go_out(from, transmit.destination);
+        let flight =
+            way.map(|(realm, source)| Flight { realm, source, destination: transmit.destination, datagram });
+        let is_lost = flight.is_some_and(|flight| self.carry(flight));
         self.show(from, if is_lost { "-x" } else { "->" }, &transmit);
+        self.story.iter_mut().for_each(|story| story.extend_from_slice(&notes));
+    }
+
+    /// Out through the sender's routers, which note it; what happens at the other end is decided when it gets
+    /// there. Tells the realm that it has come to, and whom it seems to come from there.
+    fn go_out(&mut self, from: usize, destination: SocketAddr) -> (Option<(Realm, SocketAddr)>, Vec<String>) {
+        let (mut realm, mut source) = (self.hosts[from].realm, self.hosts[from].endpoint);
+        let mut notes = Vec::new();
+        while !self.is_at(realm, destination) {
+            let Some(index) = self.routers.iter().position(|r| r.inner == realm) else {
+                notes.push(self.note("internet", realm, "drops", (source, destination), ": nobody is there"));
+                return (None, notes);
+            };
+            let router = &mut self.routers[index];
+            let (name, inside, outer) = (router.name.clone(), source, router.outer);
+            if router.public == destination.ip() && !router.hairpin {
+                notes.push(self.note(
+                    &name,
+                    realm,
+                    "drops",
+                    (inside, destination),
+                    ": sends nothing back inside",
+                ));
+                return (None, notes);
+            }
+            let (outside, is_new) = router.go_out(source, destination);
+            if is_new {
+                notes.push(self.note(
+                    &name,
+                    realm,
+                    "new",
+                    (inside, destination),
+                    &format!(", outside {outside}"),
+                ));
+            }
+            (source, realm) = (outside, outer);
+        }
+        (Some((realm, source)), notes)
+    }
+
+    /// A line of a router's, in the words of the laboratory's `watch`. It has no step: a router knows of none.
+    fn note(&self, who: &str, realm: Realm, what: &str, ends: (SocketAddr, SocketAddr), how: &str) -> String {
+        let time = time_of_day(UNIX_EPOCH + self.elapsed());
+        let [from, to] = [ends.0, ends.1].map(|end| self.end(who, realm, end));
+        format!("{time}        {who} {what:<8} {from} to {to}{how}")
+    }
+
+    /// An endpoint as a router tells of it: with the name of who is there, in the home or outside.
+    fn end(&self, router: &str, inner: Realm, end: SocketAddr) -> String {
+        let outer = self.routers.iter().find(|router| router.inner == inner).map(|router| router.outer);
+        let is_near = |realm| realm == inner || Some(realm) == outer;
+        let hosts = self.hosts.iter().filter(|host| is_near(host.realm) && host.endpoint == end);
+        let routers = self.routers.iter().filter(|r| is_near(r.outer) && r.public == end.ip());
+        match hosts.map(|host| &host.name).chain(routers.map(|router| &router.name)).next() {
+            Some(name) if name != router => format!("{end} ({name})"),
+            _ => end.to_string(),
+        }
     }
 
     /// Whether an endpoint, or the outer side of a router that may know it, is in this realm.
@@ -381,14 +440,43 @@ impl World {
                 return self.deliver(source, host, &datagram);
             }
             let is_outside = |r: &Router| r.outer == realm && r.public == destination.ip();
-            let Some(router) = self.routers.iter_mut().find(|r| is_outside(r)) else {
+            let Some(index) = self.routers.iter().position(is_outside) else {
                 return;
             };
-            let Some(inner) = router.come_in(source, destination.port()) else {
+            let inner = self.routers[index].come_in(source, destination.port());
+            self.tell_arrival(index, source, destination, inner);
+            let Some(inner) = inner else {
                 return;
             };
-            (realm, destination) = (router.inner, inner);
+            (realm, destination) = (self.routers[index].inner, inner);
         }
+    }
+
+    /// What a router has to say of what has come: of what it lets in, once.
+    fn tell_arrival(
+        &mut self,
+        index: usize,
+        source: SocketAddr,
+        outside: SocketAddr,
+        inside: Option<SocketAddr>,
+    ) {
+        let router = &mut self.routers[index];
+        let key = (outside.port(), source);
+        let (is_asked, is_first) = (router.let_in.contains(&key), router.heard.insert(key));
+        let (name, realm, is_open) = (router.name.clone(), router.inner, router.clashes);
+        let note = match inside {
+            Some(inside) if is_asked && is_first => {
+                self.note(&name, realm, "answered", (inside, source), &format!(", outside {outside}"))
+            }
+            Some(inside) if is_first => {
+                let inside = format!(": handed to {}", self.end(&name, realm, inside));
+                self.note(&name, realm, "lets in", (source, outside), &inside)
+            }
+            Some(_) => return,
+            None if is_open => self.note(&name, realm, "unasked", (source, outside), ": nobody inside"),
+            None => self.note(&name, realm, "drops", (source, outside), ": nobody inside has asked for it"),
+        };
+        self.story.iter_mut().for_each(|story| story.push(note.clone()));
     }
 
     /// Whether the datagram is lost.
@@ -463,7 +551,8 @@ impl Machine {
 }
 
 impl Router {
-    fn go_out(&mut self, source: SocketAddr, destination: SocketAddr) -> SocketAddr {
+    /// Tells the outside address, and whether this is the first datagram from there to the destination.
+    fn go_out(&mut self, source: SocketAddr, destination: SocketAddr) -> (SocketAddr, bool) {
         let per_destination = self.mapping == Mapping::Symmetric;
         let mut key = (source, per_destination.then_some(destination));
         let wanted = if per_destination { None } else { Some(source.port()) };
@@ -485,8 +574,7 @@ impl Router {
             },
         };
         self.table.insert(key, port);
-        self.let_in.insert((port, destination));
-        SocketAddr::new(self.public, port)
+        (SocketAddr::new(self.public, port), self.let_in.insert((port, destination)))
     }
 
     pub fn come_in(&mut self, source: SocketAddr, port: u16) -> Option<SocketAddr> {
@@ -502,6 +590,7 @@ impl Router {
     pub fn forget(&mut self) {
         self.table.clear();
         self.let_in.clear();
+        self.heard.clear();
         self.next_port += 1000;
     }
 }
