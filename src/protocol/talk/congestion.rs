@@ -122,7 +122,7 @@ impl RoundTrip {
 
 /// How many bytes may be under way: RFC 5681.
 pub struct Window {
-    size: usize,
+    pub size: usize,
     slow_start_until: usize,
     /// Losses among datagrams before this one belong to the episode that is already paid for.
     recovery: u64,

@@ -37,7 +37,7 @@ pub struct Sender {
     cursor: usize,
     /// Of each datagram under way, by number, how many of its messages are.
     under_way: BTreeMap<u64, usize>,
-    bytes_under_way: usize,
+    pub bytes_under_way: usize,
     /// The number of the last one that was sent.
     last_datagram: u64,
     /// The numbers of those that have arrived, from the oldest one under way on.
@@ -47,7 +47,7 @@ pub struct Sender {
     probed: bool,
     last_sent: Option<Instant>,
     last_progress: Option<Instant>,
-    window: Window,
+    pub window: Window,
     pub round_trip: RoundTrip,
 }
 
