@@ -8,6 +8,7 @@ use crate::chapter::{Chapter, Kind};
 use crate::stage::SOURCE;
 
 const CHAPTERS: &str = "docs/walkthrough";
+const PICTURES: &str = "docs/pictures";
 const LONGEST_PARAGRAPH: usize = 5;
 
 /// The text of a file of the project.
@@ -26,17 +27,23 @@ pub fn read_chapter(path: &str) -> Result<Chapter, String> {
 
 /// The pages below a folder.
 fn pages(folder: &str) -> Vec<String> {
+    let mut pages = files(folder);
+    pages.retain(|path| path.ends_with(".md"));
+    pages
+}
+
+/// The files below a folder.
+fn files(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(Path::new(SOURCE).join(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut found: Vec<String> = names
         .flat_map(|name| {
             let path = format!("{folder}/{name}");
             match Path::new(SOURCE).join(&path).is_dir() {
-                true => pages(&path),
+                true => files(&path),
                 false => vec![path],
             }
         })
-        .filter(|path| path.ends_with(".md"))
         .collect();
     found.sort();
     found
@@ -64,6 +71,12 @@ fn links(text: &str) -> Vec<(usize, String)> {
         targets.map(|(target, _)| (line, target.to_owned())).collect::<Vec<_>>()
     });
     links.collect()
+}
+
+/// The pictures in a line: what they are said to show, and where they are.
+fn pictures(line: &str) -> Vec<(&str, &str)> {
+    let starts = line.split("![").skip(1);
+    starts.filter_map(|rest| rest.split_once(')')?.0.split_once("](")).collect()
 }
 
 /// The anchors of a page's headings, as GitHub and mdBook make them.
@@ -129,6 +142,24 @@ fn every_link_leads_somewhere() {
             complaints.extend(broken(&page, &target).map(|why| format!("{page}:{line}: {target}: {why}")));
         }
     }
+    none(&complaints);
+}
+
+#[test]
+fn every_picture_is_used_and_says_what_is_to_be_seen() {
+    let (mut complaints, mut used) = (Vec::new(), Vec::new());
+    for page in pages("docs").into_iter().chain(["README.md".to_owned()]) {
+        for (line, text) in prose(&read(&page).unwrap()) {
+            for (alt, target) in pictures(&text) {
+                used.push(resolve(&page, target));
+                if !alt.ends_with('.') {
+                    complaints.push(format!("{page}:{line}: {target}: its alt text is a sentence"));
+                }
+            }
+        }
+    }
+    let unused = files(PICTURES).into_iter().filter(|picture| !used.contains(picture));
+    complaints.extend(unused.map(|picture| format!("{picture}: no page shows it")));
     none(&complaints);
 }
 
@@ -245,6 +276,8 @@ fn the_table_of_contents_is_complete() {
 
 #[test]
 fn links_and_headings_are_found() {
+    let picture = "See ![Two say hello.](a.svg) and ![](b.svg).";
+    assert_eq!(pictures(picture), [("Two say hello.", "a.svg"), ("", "b.svg")]);
     let text = "# A: first `one`!\nSee [a](b.md#c) and [d](#e).\n`[no](link)`\n```text\n# no\n[no](link)\n```\n## A\n# a\n";
     let targets: Vec<(usize, String)> = links(text);
     assert_eq!(targets, [(2, "b.md#c".to_owned()), (2, "#e".to_owned())]);
