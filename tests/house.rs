@@ -100,7 +100,7 @@ fn the_house_reads_in_an_hour() {
     let lines = |code: &String| code.lines().count();
     let is_check = |name: &str| name.starts_with("check/") || name == "bin/check.rs";
     let (check, pair): (Vec<_>, Vec<_>) = house.iter().partition(|(name, _)| is_check(name));
-    for (part, most) in [(pair, 3155), (check, 1800)] {
+    for (part, most) in [(pair, 3190), (check, 1800)] {
         let total: usize = part.iter().map(|(_, code)| lines(code)).sum();
         assert!(total <= most, "{total} lines of code");
     }

@@ -65,6 +65,7 @@ fn read_keyboard_and_send(chat: &Chat) {
                 Input::To { who, line } => chat.say_to(who, line),
                 Input::Peers => chat.show_peers(),
                 Input::Connect(endpoint) => chat.connect(endpoint),
+                Input::Harm(percentages) => chat.harm(percentages),
                 Input::Help => chat.terminal.answer(HELP),
                 Input::Unknown(line) => chat.say_unknown(line),
                 Input::Quit => return chat.leave(),

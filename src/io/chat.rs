@@ -210,6 +210,19 @@ impl Chat {
         }
     }
 
+    pub fn harm(&self, percentages: &str) {
+        let numbers: Result<Vec<u8>, _> = percentages.split_whitespace().map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok(&[loss @ 0..=100, duplicate @ 0..=100, reorder @ 0..=100]) => {
+                self.socket.set_harm(loss, duplicate, reorder);
+                self.terminal.answer(&format!(
+                    "from now on {loss} % are lost, {duplicate} % sent twice, {reorder} % reordered"
+                ));
+            }
+            _ => self.terminal.answer("/harm: write three percentages: /harm 30 0 0 loses 30 of 100"),
+        }
+    }
+
     pub fn show_peers(&self) {
         let peers: Vec<String> = lock(&self.peer).links().map(describe).collect();
         let peers = if peers.is_empty() { "nobody is here yet".to_owned() } else { peers.join("\n") };

@@ -35,6 +35,11 @@ impl Harm {
         self.loss | self.duplicate | self.reorder > 0
     }
 
+    /// Whether something may have to be let out later.
+    pub fn holds_back(&self) -> bool {
+        self.reorder > 0 || self.held_back.is_some()
+    }
+
     /// What leaves when this datagram is to be sent; `Err` where it is lost.
     pub fn pass(&mut self, transmit: Transmit) -> Result<Vec<Transmit>, Transmit> {
         let harms = [self.loss, self.duplicate, self.reorder];

@@ -9,6 +9,7 @@ pub const HELP: &str = "\
 /peers             who is here: name, id, address, round trip, unacknowledged, silent since
 /connect ENDPOINT  call 192.168.1.7:50001 (with --direct or --lan)
 @name text         say it to one peer only; where two have one name, @ and four digits of the id
+/harm 30 10 0      from now on lose 30 % of what is sent, send 10 % twice, and reorder 0 %
 /help              this
 /quit              say goodbye and leave; so does Ctrl-D on an empty line (Windows: Ctrl-Z, Enter)
 //word             says /word; what begins with no slash is said as it is";
@@ -32,6 +33,8 @@ pub enum Input<'a> {
     Help,
     Quit,
     Connect(&'a str),
+    // Percent to lose, to send twice, to reorder.
+    Harm(&'a str),
     // Begins with a slash, but is no command.
     Unknown(&'a str),
 }
@@ -57,7 +60,10 @@ fn command(words: &str) -> Option<Input<'_>> {
         "peers" => Some(Input::Peers),
         "help" => Some(Input::Help),
         "quit" => Some(Input::Quit),
-        _ => words.strip_prefix("connect ").map(|endpoint| Input::Connect(endpoint.trim())),
+        _ => {
+            let connect = words.strip_prefix("connect ").map(|endpoint| Input::Connect(endpoint.trim()));
+            connect.or_else(|| words.strip_prefix("harm ").map(Input::Harm))
+        }
     }
 }
 
@@ -121,6 +127,8 @@ mod tests {
             ("/help", Input::Help),
             ("/connect 192.0.2.1:50001", Input::Connect("192.0.2.1:50001")),
             ("/connect", Input::Unknown("/connect")),
+            ("/harm 30 0 0", Input::Harm("30 0 0")),
+            ("/harmless", Input::Unknown("/harmless")),
             ("//quit", Input::Say("/quit")),
             ("///quit", Input::Say("//quit")),
             ("//connect 192.0.2.1:50001", Input::Say("/connect 192.0.2.1:50001")),

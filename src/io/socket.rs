@@ -7,7 +7,8 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::harm::{Harm, LATE};
@@ -27,10 +28,10 @@ pub struct Socket {
     current: RwLock<Arc<UdpSocket>>,
     is_ipv6: bool,
     read_timeout: Mutex<Duration>,
-    longest_sleep: Duration,
-    /// Where datagrams are harmed or shown: locked while they leave, so that their answers are shown after
-    /// them.
-    watch: Option<Mutex<Watch>>,
+    /// Whether datagrams are harmed or shown.
+    is_watched: AtomicBool,
+    /// Locked while they leave, so that their answers are shown after them.
+    watch: Mutex<Watch>,
     terminal: Arc<Terminal>,
     /// What has gone wrong in sending: the person was told.
     failures: Mutex<std::collections::HashSet<ErrorKind>>,
@@ -57,8 +58,8 @@ impl Socket {
             is_ipv6: socket.local_addr()?.is_ipv6(),
             current: RwLock::new(Arc::new(socket)),
             read_timeout: Mutex::default(),
-            longest_sleep: if harm.reorder > 0 { LATE } else { LONGEST_SLEEP },
-            watch: (trace.is_some() || harm.is_any()).then(|| Mutex::new(watch)),
+            is_watched: (trace.is_some() || harm.is_any()).into(),
+            watch: Mutex::new(watch),
             terminal,
             failures: Mutex::default(),
         })
@@ -81,14 +82,26 @@ impl Socket {
         let fresh = open(&[(self.local_addr()?.ip(), 0).into()])?;
         *self.current.write().expect("a panic ends the program") = Arc::new(fresh);
         *lock(&self.read_timeout) = Duration::ZERO;
-        self.watch.iter().for_each(|watch| lock(watch).harm.held_back = None);
+        lock(&self.watch).harm.held_back = None;
         Ok(())
+    }
+
+    /// From now on so many percent are lost, sent twice, and reordered.
+    pub fn set_harm(&self, loss: u8, duplicate: u8, reorder: u8) {
+        let harm = &mut lock(&self.watch).harm;
+        (harm.loss, harm.duplicate, harm.reorder) = (loss, duplicate, reorder);
+        self.is_watched.store(true, Relaxed);
+        self.wake(); // it may sleep too long for what is held back
+    }
+
+    fn watched(&self) -> Option<MutexGuard<'_, Watch>> {
+        self.is_watched.load(Relaxed).then(|| lock(&self.watch))
     }
 
     /// Sends a datagram, or harms it. A failed send is a lost datagram.
     pub fn send(&self, transmit: Transmit) {
-        let Some(watch) = &self.watch else { return self.send_now(&transmit, &mut None) };
-        let Watch { harm, trace } = &mut *lock(watch);
+        let Some(mut watch) = self.watched() else { return self.send_now(&transmit, &mut None) };
+        let Watch { harm, trace } = &mut *watch;
         match harm.pass(transmit) {
             Ok(leaving) => leaving.iter().for_each(|transmit| self.send_now(transmit, trace)),
             Err(lost) => self.show(trace, SystemTime::now(), "-x", &lost, ""),
@@ -97,17 +110,18 @@ impl Socket {
 
     /// Shows what has arrived, and what became of it.
     pub fn show_arrival(&self, source: SocketAddr, datagram: &[u8], reasons: &Reasons) {
-        if let Some(watch) = &self.watch {
+        if let Some(mut watch) = self.watched() {
             let (datagram, reasons) = (datagram.to_vec(), reasons.clone());
             let arrived = Transmit { destination: source, datagram, reasons };
-            self.show(&mut lock(watch).trace, SystemTime::now(), "<-", &arrived, "");
+            self.show(&mut watch.trace, SystemTime::now(), "<-", &arrived, "");
         }
     }
 
     /// Waits for a datagram, until `deadline` at the latest.
     pub fn receive(&self, buffer: &mut Buffer, deadline: Option<Instant>) -> io::Result<Option<Arrival>> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.unwrap_or(LONGEST_SLEEP).min(self.longest_sleep);
+        let holds_back = self.watched().is_some_and(|watch| watch.harm.holds_back());
+        let timeout = left.unwrap_or(LONGEST_SLEEP).min(if holds_back { LATE } else { LONGEST_SLEEP });
         if timeout.is_zero() {
             return Ok(None);
         }
@@ -134,8 +148,8 @@ impl Socket {
 
     /// Lets out what has been held back for so long.
     pub fn release(&self, waited: Duration) {
-        if let Some(watch) = &self.watch {
-            let Watch { harm, trace } = &mut *lock(watch);
+        if let Some(mut watch) = self.watched() {
+            let Watch { harm, trace } = &mut *watch;
             let late = harm.held_back.take_if(|(since, _)| since.elapsed() >= waited);
             late.iter().for_each(|(_, late)| self.send_now(late, trace));
         }

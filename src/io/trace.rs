@@ -14,6 +14,8 @@
 //!   9.347 <- 127.0.0.1:50002  ACK b5207d4236097959 cb0d348e934f7ddf 5
 //! ```
 //!
+//! or, with `--trace=both`, the story with a tab and the wire's words behind it, for programs that read it.
+//!
 //! The arrows: `->` sent, `<-` received, `-x` lost on purpose, `-!` not sent, `<?` not understood.
 
 use std::net::SocketAddr;
@@ -28,6 +30,8 @@ pub enum Style {
     Story,
     // What can be typed into `nc`.
     Wire,
+    // The story, a tab, and what can be typed into `nc`.
+    Both,
 }
 
 /// So many others are known by name.
@@ -89,6 +93,8 @@ impl Trace {
                 let all = reasons.iter().map(Reason::to_string).chain([error]).filter(|why| !why.is_empty());
                 let all = why("    ", all.collect::<Vec<_>>().join("; "));
                 let line = format!("{} {:<6} {parties:<16}  {fields}{all}", time_of_day(time), step.0);
+                let is_both = self.style == Style::Both;
+                let line = if is_both { line.replace('\t', " ") + "\t" + &text } else { line };
                 let loss = ["-x", "-!", "<?"].into_iter().find(|loss| *loss == arrow);
                 (line, [step].into_iter().chain(loss.map(|loss| (loss, RED))).collect())
             });
@@ -380,6 +386,15 @@ mod tests {
         }
         bench.trace.style = Style::Wire;
         assert_eq!(bench.lines("-x", BOB, b"COOKIE one\n", &[])[0].1, []);
+    }
+
+    #[test]
+    fn both_are_shown_with_a_tab_between_and_no_other_before_it() {
+        let mut bench = Bench::new(Style::Both, "alice");
+        let story = "12:04:40.772 Talk   alice -> 192.0.2.2:50001  SAY 1 a b    (again: still waiting)";
+        let wire = "SAY bbbbbbbbbbbbbbbb aaaaaaaaaaaaaaaa 1 a\tb";
+        let shown = bench.show("->", BOB, "SAY <b> <a> 1 a\tb", &again("still waiting"));
+        assert_eq!(shown, format!("{story}\t{wire}"));
     }
 
     #[test]

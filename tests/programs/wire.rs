@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Program, peer, peer_command, stranger, tracker};
+use crate::harness::{Program, couple, peer, peer_command, stranger, tracker};
 
 const BOB: &str = "00000000000000b0";
 
@@ -184,4 +184,21 @@ fn a_reordered_acknowledgement_leaves_long_before_the_next_keepalive() {
     assert_eq!(hand.receive("ACK").1, format!("ACK {BOB} {id} 2"));
     // It waits 100 ms for a next one; a sleep until the keepalive would take 5 s.
     assert!(said.elapsed() < Duration::from_secs(3), "{:?}", said.elapsed());
+}
+
+#[test]
+fn what_is_harmed_can_be_changed_at_any_time() {
+    let (mut alice, bob) = couple(&["--trace"]);
+    alice.say("/harm 100 0 0");
+    alice.wait_for_news("from now on 100 % are lost, 0 % sent twice, 0 % reordered");
+    alice.say("lost");
+    alice.wait_for_news("-x bob");
+    alice.say("/harm 0 100 0");
+    bob.wait_for_output("alice: lost");
+    alice.wait_for_news("copied on purpose");
+    for wrong in ["/harm 1 2", "/harm 1 2 3 4", "/harm 101 0 0", "/harm much 0 0"] {
+        alice.say(wrong);
+        alice.wait_for_news("/harm: write three percentages");
+    }
+    assert_eq!(bob.output_so_far().len(), 1, "none of this was said");
 }
