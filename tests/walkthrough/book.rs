@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::chapter::{Chapter, Kind};
 use crate::stage::SOURCE;
@@ -287,4 +288,23 @@ fn links_and_headings_are_found() {
     assert!(broken("docs/protocol.md", "nothing.md").is_some_and(|why| why.contains("no docs/nothing.md")));
     assert!(broken("docs/protocol.md", "#nothing").is_some_and(|why| why.contains("no heading")));
     assert_eq!(broken("docs/protocol.md", "../README.md#three-minutes"), None);
+}
+
+/// As a site, too, and without a complaint.
+#[test]
+fn mdbook_makes_a_site_of_the_course() {
+    if Command::new("mdbook").arg("--version").output().is_err() {
+        return println!("skipped: no site is made of the course, for mdbook is not installed");
+    }
+    let site = Path::new(env!("CARGO_TARGET_TMPDIR")).join("book");
+    let mut mdbook = Command::new("mdbook");
+    let output =
+        mdbook.args(["build", "docs", "--dest-dir"]).arg(&site).current_dir(SOURCE).output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let is_content = output.status.success() && !said.contains("WARN") && !said.contains("ERROR");
+    assert!(is_content, "{said}");
+    for path in chapters() {
+        let page = path.replace("docs/", "").replace(".md", ".html");
+        assert!(site.join(&page).exists(), "there is no {page}");
+    }
 }
