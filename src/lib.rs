@@ -16,6 +16,7 @@
 //! | The world | datagrams, keyboard, screen | `io/`: `terminal.rs`, `harm.rs`, `trace.rs`, `socket.rs`, `keyboard.rs`, `arguments.rs`, `chat.rs` |
 //! | The programs | one loop; two threads | `bin/`: `tracker.rs` *, `peer.rs` * |
 //! | Yours | does a program of yours do all that? | `check/`: `page.rs`, `experiment.rs`, `others.rs`, `program.rs`, `scene.rs`, `check/scene/`: `meanwhile.rs`, `check/`: `peer.rs`, `tracker.rs`, `runner.rs`, `bin/`: `check.rs` |
+//! | A face | how does it look? | `window/`: `feed.rs`, `http.rs`, `server.rs`, `bin/`: `window.rs` |
 //!
 //! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no thread, no
 //! printing. Time comes in as an argument, datagrams go in and come out as values, and so the same code runs
@@ -94,4 +95,11 @@ pub mod check {
     pub mod runner;
     pub mod scene;
     pub mod tracker;
+}
+
+/// A page in a browser that shows a peer's chat and its datagrams.
+pub mod window {
+    pub mod feed;
+    pub mod http;
+    pub mod server;
 }

@@ -35,6 +35,11 @@ impl Harm {
         self.loss | self.duplicate | self.reorder > 0
     }
 
+    /// What can be written behind `/harm`.
+    pub fn percentages(&self) -> String {
+        format!("{} {} {}", self.loss, self.duplicate, self.reorder)
+    }
+
     /// Whether something may have to be let out later.
     pub fn holds_back(&self) -> bool {
         self.reorder > 0 || self.held_back.is_some()
