@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::browser::{Browser, Page};
-use crate::harness::{Program, tracker};
+use crate::harness::{Program, peer, tracker};
 
 /// Set to a folder, it gets pictures of the page.
 const PICTURES: &str = "WINDOW_PICTURES";
@@ -106,4 +106,30 @@ fn two_windows_meet_and_show_all_that_passes_between_them() {
     assert!(bob.wait().success());
     browser.wait_for(&alice, &has("bob has left", 1));
     browser.wait_for(&alice, "/the peer has ended/.test(document.getElementById('status').innerText)");
+}
+
+#[test]
+#[ignore = "it measures: cargo test --release --test window -- --ignored --nocapture"]
+fn how_long_messages_take_to_draw_and_how_much_memory_is_left_of_them() {
+    let mut browser = Browser::open().expect("there is a Chromium");
+    let (_tracker, address) = tracker(&["--forever"]);
+    let (alice, to_alice) = window(address, "alice", &[]);
+    let page = browser.visit(&to_alice, [1200, 800]);
+    let mut bob = peer(address, &["--name", "bob"]);
+    browser.wait_for(&page, "!document.getElementById('line').disabled");
+    let line =
+        "12:00:00.000 Talk   alice -> bob      SAY 7 hello    (probe: silent for 9 ms)\\tSAY 1 2 7 hello";
+    let draw =
+        format!("const t = performance.now(); for (let n = 0; n < 1000; n += 1) trace('{line}'); draw();");
+    println!(
+        "1,000 messages drawn in {} ms",
+        browser.read(&page, &format!("(() => {{ {draw} return performance.now() - t }})()"))
+    );
+    (0..50_000).for_each(|number| bob.say(&number.to_string()));
+    browser.wait_for(&page, &has("bob: 49999", 1));
+    browser.read(&page, "draw()");
+    let heap = browser.read(&page, "performance.memory.usedJSHeapSize / 1e6");
+    let elements = browser.read(&page, "document.querySelectorAll('*').length");
+    println!("after 50,000 lines and their answers: {heap} MB of JavaScript, {elements} elements");
+    println!("the window's program: {} kB resident", alice.kilobytes("VmRSS"));
 }
