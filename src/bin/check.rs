@@ -9,7 +9,7 @@ use p2p_chat::check::runner::{Selection, run, select};
 
 /// Checks a program of yours against docs/protocol.md, rule by rule
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = "check peer --help lists the options; check peer --list lists the rules.")]
 struct Arguments {
     #[command(subcommand)]
     side: Which,
@@ -25,9 +25,9 @@ enum Which {
 
 #[derive(Args)]
 struct What {
-    /// Check the rules of this level only: 1 to 6, for a tracker T
-    #[arg(long, value_name = "LEVEL")]
-    level: Option<char>,
+    /// Check the rules of these levels only: 1, or 123; 1 to 6 for a peer, T for a tracker
+    #[arg(long, value_name = "LEVELS")]
+    level: Option<String>,
 
     /// Check this rule only
     #[arg(long, value_name = "NAME")]
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Which::Peer(what) => (Side::Peer, what),
         Which::Tracker(what) => (Side::Tracker, what),
     };
-    let selection = Selection { level: what.level, only: what.only };
+    let selection = Selection { levels: what.level, only: what.only };
     let selected = select(side, &selection);
     if selected.is_empty() {
         return fail("no rule has this name and this level: --list shows all");

@@ -18,6 +18,9 @@ pub struct Failure(pub String);
 
 pub type Verdict<T = ()> = Result<T, Failure>;
 
+/// So begins in the log what is no message.
+pub const MALFORMED: &str = "MALFORMED ";
+
 /// Something that was heard.
 #[derive(Debug, Clone)]
 pub struct Heard {
@@ -25,6 +28,15 @@ pub struct Heard {
     pub text: String,
     /// Messages with one number came in one datagram.
     pub datagram: usize,
+}
+
+/// Something that has passed: a message, a line, or what the script did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// In seconds since the program was started.
+    pub time: f64,
+    pub who: String,
+    pub what: String,
 }
 
 /// Which kind of program an experiment is made with.

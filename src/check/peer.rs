@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::experiment::{BOB, CAROL, Failure, Heard, MALLORY, TRACKER, Verdict, expect};
+use super::experiment::{BOB, CAROL, Failure, Heard, MALFORMED, MALLORY, TRACKER, Verdict, expect};
 use super::others::Weather;
 use super::page::bad_lines;
 use super::scene::{Check, Scene};
@@ -63,7 +63,19 @@ fn three(s: &mut Scene) -> Verdict {
 
 fn hears_line(s: &mut Scene, role: usize, sequence: u64, text: &str) -> Verdict {
     let body = s.receives(secs(5), role, sequence)?;
-    expect(body == say(text), || format!("expected number {sequence} to be {text:?}, and it is {body:?}"))
+    expect(body == say(text), || {
+        format!("expected number {sequence} to be SAY {text}, and it is {}", name(&body))
+    })
+}
+
+/// A numbered message, without its number.
+fn name(body: &Body) -> String {
+    match body {
+        Body::Say(text) => format!("SAY {text}"),
+        Body::Part(text) => format!("PART {text}"),
+        Body::End => "END".to_owned(),
+        Body::Bye => "BYE".to_owned(),
+    }
 }
 
 /// The numbers of the lines that came to bob in this time, without any acknowledgement.
@@ -81,7 +93,7 @@ fn bad_weather(s: &mut Scene, weather: Weather) -> Verdict {
     s.ends_input();
     for number in 1..=LINES {
         let body = s.receives(secs(30), BOB, number)?;
-        expect(body == say(format!("to bob {number}")), || format!("number {number} is {body:?}"))?;
+        expect(body == say(format!("to bob {number}")), || format!("number {number} is {}", name(&body)))?;
     }
     for number in 1..=LINES {
         s.shows_within(secs(30), &format!("bob: to alice {number}"))?;
@@ -92,16 +104,30 @@ fn bad_weather(s: &mut Scene, weather: Weather) -> Verdict {
 const LINES: u64 = 12;
 
 pub const CHECKS: &[Check] = &[
-    Check::new("wire-1", "says only messages of the page", |s| {
+    Check::new("run-1", "reads lines that end in any way, and whatever bytes", |s| {
+        reached(s)?;
+        s.types_bytes(b"ends in CR LF\r\nno UTF-8: \xff\nno end");
+        s.ends_input();
+        for (text, sequence) in ["ends in CR LF", "no UTF-8: \u{fffd}", "no end"].iter().zip(1..) {
+            hears_line(s, BOB, sequence, text)?;
+        }
+        Ok(())
+    }),
+    Check::new("run-2", "prints what it hears, and nothing else", |s| {
         reached(s)?;
         s.types("hello");
-        s.says(BOB, "PING $alice $bob bob");
-        s.hears(BOB, "PONG ...").or_else(|_| s.hears(BOB, "MALFORMED ..."))?;
         s.ends_input();
         s.chats(BOB, [say("hello alice"), Body::End]);
         s.ends(secs(10), 0)?;
-        let malformed = s.log.iter().find(|line| line.contains("MALFORMED")).cloned();
-        malformed.map_or(Ok(()), |line| Err(Failure(format!("this is no message: {line}"))))
+        s.shows("bob: hello alice")?;
+        s.shows_nothing(Duration::ZERO)
+    }),
+    Check::new("wire-1", "says only messages of the page when it meets somebody", |s| {
+        reached(s)?;
+        s.says(BOB, "PING $alice $bob bob");
+        s.collects(secs(1), BOB, "PONG ...");
+        let malformed = s.log.iter().find(|entry| entry.what.starts_with(MALFORMED));
+        malformed.map_or(Ok(()), |_| Err(Failure("expected that each message is one of the page".to_owned())))
     }),
     Check::new("wire-2", "takes all messages of a datagram", |s| {
         reached(s)?;
@@ -183,13 +209,21 @@ pub const CHECKS: &[Check] = &[
         }
         Ok(())
     }),
-    Check::new("meet-9", "goes on with another cookie", |s| {
+    Check::new("meet-9", "has another id when it is started again", |s| {
+        let first = register(s)?;
+        s.restarts()?;
+        s.collects(millis(100), TRACKER, "REGISTER ...");
+        let id = first.text.split(' ').nth(2).unwrap_or_default();
+        let second = s.hears_within(START, TRACKER, "REGISTER $cookie * $room alice *")?;
+        expect(second.text.split(' ').nth(2) != Some(id), || format!("the id was {id} both times"))
+    }),
+    Check::new("meet-10", "goes on with another cookie", |s| {
         register(s)?;
         s.cookie = "an0ther".to_owned();
         s.hears(TRACKER, "REGISTER $cookie $alice $room alice *")?;
         s.hears(TRACKER, "REGISTER $cookie $alice $room alice *").map(drop)
     }),
-    Check::new("meet-10", "waits for a tracker that comes late", |s| {
+    Check::new("meet-11", "waits for a tracker that comes late", |s| {
         s.program.close(TRACKER);
         s.lives(secs(3))?;
         s.opens(TRACKER)?;
@@ -308,7 +342,10 @@ pub const CHECKS: &[Check] = &[
         s.never(secs(3), BOB, "SAY ...")
     }),
     Check::new("talk-5", "shows a line", |s| {
-        reached(s)?;
+        introduced(s)?;
+        s.hears(BOB, "PING $bob $alice alice")?;
+        s.says(BOB, "PONG $alice $bob robert");
+        s.hears(TRACKER, "MET ...")?;
         s.says(BOB, "SAY $alice $bob 1 hello  alice ");
         s.shows("bob: hello  alice ")
     }),
@@ -357,8 +394,8 @@ pub const CHECKS: &[Check] = &[
     }),
     Check::new("talk-11", "shows no control characters", |s| {
         reached(s)?;
-        s.says(BOB, "SAY $alice $bob 1 \u{1b}[2J\tbell \u{7}");
-        s.shows("bob: \u{fffd}[2J\tbell \u{fffd}")
+        s.says(BOB, "SAY $alice $bob 1 \u{1b}[2J\tbell \u{7} \u{202e}drawkcab \u{85}");
+        s.shows("bob: \u{fffd}[2J\tbell \u{fffd} \u{fffd}drawkcab \u{fffd}")
     }),
     Check::new("talk-12", "does not flood whoever is silent", |s| {
         introduced(s)?;
@@ -387,7 +424,9 @@ pub const CHECKS: &[Check] = &[
                 Body::Say(text) => {
                     return expect(said + &text == line, || "the pieces make another line".to_owned());
                 }
-                other => return Err(Failure(format!("expected pieces of a line, and {other:?} came"))),
+                other => {
+                    return Err(Failure(format!("expected pieces of a line, and {} came", name(&other))));
+                }
             }
         }
         Ok(())
@@ -543,7 +582,7 @@ pub const CHECKS: &[Check] = &[
         s.ends_input();
         s.ends_somehow(secs(10))?;
         let said = s.manners[BOB].received.values().next().cloned();
-        expect(said.is_none(), || format!("{said:?} came after the BYE"))
+        expect(said.is_none(), || format!("{} came after the BYE", said.iter().map(name).collect::<String>()))
     }),
     Check::new("part-7", "waits for what the other may have heard before leaving", |s| {
         reached_without_acks(s)?;
@@ -674,9 +713,11 @@ pub const CHECKS: &[Check] = &[
         three(s)?;
         s.types("@bob psst");
         hears_line(s, BOB, 1, "@bob psst")?;
+        s.types("@00000000000000c3 psst");
+        hears_line(s, CAROL, 1, "@00000000000000c3 psst")?;
         s.types("hello all");
         hears_line(s, BOB, 2, "hello all")?;
-        hears_line(s, CAROL, 1, "hello all")
+        hears_line(s, CAROL, 2, "hello all")
     }),
     Check::new("room-3", "goes on when one leaves", |s| {
         three(s)?;

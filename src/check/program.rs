@@ -1,5 +1,6 @@
 //! The program under test, and the four sockets by which it is talked to: threads wait for each of its outputs.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -15,6 +16,9 @@ use crate::io::terminal::lock;
 /// So often a thread looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// So many lines of its standard error are kept: a crash says where it was a few lines before the last.
+const COMPLAINTS: usize = 5;
+
 /// Ports are taken one after the other, from anywhere among these, below those that systems give out.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -29,16 +33,17 @@ pub enum What {
 type Outputs = Sender<What>;
 
 pub struct Program {
+    command: Command,
     child: Child,
-    input: Option<Sender<String>>,
+    input: Option<Sender<Vec<u8>>>,
     doors: [Door; 4],
     outputs: Receiver<What>,
     sender: Outputs,
     pub started: Instant,
     /// Where a tracker listens.
     pub listens_at: SocketAddr,
-    /// The last line of its standard error.
-    complaint: Arc<Mutex<String>>,
+    /// The last lines of its standard error.
+    complaints: Arc<Mutex<VecDeque<String>>>,
     ended: Option<(Instant, ExitStatus)>,
 }
 
@@ -55,28 +60,25 @@ impl Program {
         let (sender, outputs) = channel();
         let doors = [0, 1, 2, 3].map(|role| Door::open(free_socket(), role, sender.clone()));
         let listens_at = free_socket().local_addr()?;
-        let mut child = Command::new(&command[0])
-            .args(&command[1..])
-            .args(arguments(doors[0].endpoint, listens_at))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let complaint = Arc::new(Mutex::new(String::new()));
-        let (input, to_be_typed) = channel();
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        if let (Some(stdin), Some(stdout), Some(stderr)) = pipes {
-            let (sender, complaint) = (sender.clone(), complaint.clone());
-            thread::spawn(move || write_all(stdin, &to_be_typed));
-            thread::spawn(move || {
-                read_lines(stdout, |line| drop(sender.send(What::Shown(line))));
-            });
-            thread::spawn(move || {
-                read_lines(stderr, |line| *lock(&complaint) = line);
-            });
-        }
-        let (started, ended) = (Instant::now(), None);
-        Ok(Self { child, input: Some(input), doors, outputs, sender, started, listens_at, complaint, ended })
+        let arguments = arguments(doors[0].endpoint, listens_at);
+        let mut command = with_pipes(command);
+        command.args(arguments);
+        let complaints = Arc::default();
+        let (child, input) = spawn(&mut command, &sender, &complaints)?;
+        let (input, started, ended) = (Some(input), Instant::now(), None);
+        Ok(Self { command, child, input, doors, outputs, sender, started, listens_at, complaints, ended })
+    }
+
+    /// Kills it, and starts it anew in the same way.
+    ///
+    /// # Errors
+    /// The command cannot be started any more.
+    pub fn restart(&mut self) -> io::Result<()> {
+        _ = self.child.kill(); // it may have ended
+        _ = self.child.wait();
+        let (child, input) = spawn(&mut self.command, &self.sender, &self.complaints)?;
+        (self.child, self.input, self.ended) = (child, Some(input), None);
+        Ok(())
     }
 
     /// What comes next, if anything does by then.
@@ -109,8 +111,8 @@ impl Program {
         Ok(())
     }
 
-    pub fn types(&self, text: &str) {
-        self.input.iter().for_each(|input| drop(input.send(text.to_owned())));
+    pub fn types(&self, bytes: &[u8]) {
+        self.input.iter().for_each(|input| drop(input.send(bytes.to_owned())));
     }
 
     pub fn ends_input(&mut self) {
@@ -131,14 +133,50 @@ impl Program {
         self.ended.is_some_and(|(when, _)| when.elapsed() >= time)
     }
 
-    /// How it ended, and what it last complained of.
+    /// How it ended.
     pub fn last_words(&self) -> String {
         let Some((when, status)) = self.ended else { return "it is running".to_owned() };
-        let complaint = lock(&self.complaint);
-        let seconds = (when - self.started).as_secs_f64();
-        let ended = format!("it ended by itself after {seconds:.1} s, {status}");
-        if complaint.is_empty() { ended } else { format!("{ended}; its last line on stderr: {complaint}") }
+        format!("it ended by itself after {:.1} s, {status}", (when - self.started).as_secs_f64())
     }
+
+    /// The last that it has written to its standard error.
+    pub fn complaints(&self) -> Vec<String> {
+        lock(&self.complaints).iter().cloned().collect()
+    }
+}
+
+/// A command with a pipe at each end. Python would not have to flush with this setting; elsewhere it must.
+fn with_pipes(command: &[String]) -> Command {
+    let mut made = Command::new(&command[0]);
+    made.args(&command[1..]).env_remove("PYTHONUNBUFFERED");
+    made.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    made
+}
+
+/// Starts it, and the threads that wait for its outputs, and with what is to be typed.
+fn spawn(
+    command: &mut Command,
+    outputs: &Outputs,
+    complaints: &Arc<Mutex<VecDeque<String>>>,
+) -> io::Result<(Child, Sender<Vec<u8>>)> {
+    let mut child = command.spawn()?;
+    let (input, to_be_typed) = channel();
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    if let (Some(stdin), Some(stdout), Some(stderr)) = pipes {
+        let (outputs, complaints) = (outputs.clone(), complaints.clone());
+        thread::spawn(move || write_all(stdin, &to_be_typed));
+        thread::spawn(move || {
+            read_lines(stdout, |line| drop(outputs.send(What::Shown(line))));
+        });
+        thread::spawn(move || {
+            read_lines(stderr, |line| {
+                let complaints = &mut *lock(&complaints);
+                complaints.push_back(line);
+                complaints.drain(..complaints.len().saturating_sub(COMPLAINTS));
+            });
+        });
+    }
+    Ok((child, input))
 }
 
 impl Drop for Program {
@@ -205,9 +243,9 @@ fn free_socket() -> UdpSocket {
     }
 }
 
-fn write_all(mut stdin: impl Write, lines: &Receiver<String>) {
-    while let Ok(text) = lines.recv() {
-        if stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush()).is_err() {
+fn write_all(mut stdin: impl Write, lines: &Receiver<Vec<u8>>) {
+    while let Ok(bytes) = lines.recv() {
+        if stdin.write_all(&bytes).and_then(|()| stdin.flush()).is_err() {
             return; // it has ended
         }
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::experiment::{ALICE, Failure, Side, Verdict};
+use super::experiment::{ALICE, Entry, Failure, MALFORMED, Side, Verdict};
 use super::page::{Rule, rules};
 use super::program::Program;
 use super::scene::{Check, Scene};
@@ -22,8 +22,10 @@ const START: Duration = Duration::from_secs(10);
 /// A port that was free may be taken when a tracker comes to listen there: so often another one is tried.
 const OTHER_PORTS: usize = 3;
 
-/// So much of what passed is shown where an experiment fails.
-const LAST_LINES: usize = 6;
+/// So many different entries of what passed last are shown where an experiment fails; and so many failures are
+/// explained at once.
+const LAST_ENTRIES: usize = 6;
+const EXPLAINED: usize = 5;
 
 const INDENT: &str = "                     ";
 const WIDTH: usize = 95;
@@ -44,8 +46,8 @@ pub fn checks(side: Side) -> &'static [Check] {
 /// Which experiments are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Rules of this level only.
-    pub level: Option<char>,
+    /// Rules of these levels only.
+    pub levels: Option<String>,
     /// Rules of this name only.
     pub only: Option<String>,
 }
@@ -55,7 +57,7 @@ pub fn select(side: Side, selection: &Selection) -> Vec<(Rule, &'static Check)> 
     let checks: BTreeMap<_, _> = checks(side).iter().map(|check| (check.name, check)).collect();
     let of_rule = |rule: Rule| checks.get(rule.name).map(|check| (rule, *check));
     let is_wanted = |(rule, _): &(Rule, _)| {
-        selection.level.is_none_or(|level| rule.level == level)
+        selection.levels.as_ref().is_none_or(|levels| levels.contains(rule.level))
             && selection.only.as_ref().is_none_or(|name| rule.name == name)
     };
     rules().into_iter().filter_map(of_rule).filter(is_wanted).collect()
@@ -64,7 +66,8 @@ pub fn select(side: Side, selection: &Selection) -> Vec<(Rule, &'static Check)> 
 /// What came of one experiment.
 struct Outcome {
     verdict: Verdict,
-    log: Vec<String>,
+    log: Vec<Entry>,
+    complaints: Vec<String>,
 }
 
 fn make(command: &[String], side: Side, check: &Check, seed: u64) -> io::Result<Outcome> {
@@ -77,7 +80,10 @@ fn make(command: &[String], side: Side, check: &Check, seed: u64) -> io::Result<
         }
     }
     let verdict = is_there.and_then(|()| (check.script)(&mut scene));
-    Ok(Outcome { verdict, log: scene.log })
+    // What it complains of matters where it has ended, or has said nothing that can be understood.
+    let is_lost = verdict.is_err() && (scene.program.has_ended().is_some() || scene.id.is_none());
+    let complaints = if is_lost { scene.program.complaints() } else { Vec::new() };
+    Ok(Outcome { verdict, log: scene.log, complaints })
 }
 
 /// Starts the program.
@@ -119,7 +125,7 @@ fn wait_for(scene: &mut Scene) -> Verdict {
 pub fn run(command: &[String], side: Side, selection: &Selection, shows_all: bool) -> io::Result<bool> {
     let selected = select(side, selection);
     let (next, (send, outcomes)) = (AtomicUsize::new(0), channel());
-    let mut report = Report { shows_all, ..Report::default() };
+    let mut report = Report { shows_all, is_alone: selected.len() == 1, ..Report::default() };
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             let (next, selected, send) = (&next, &selected, send.clone());
@@ -153,13 +159,18 @@ pub fn run(command: &[String], side: Side, selection: &Selection, shows_all: boo
 #[derive(Default)]
 struct Report {
     shows_all: bool,
+    /// One rule only was asked for.
+    is_alone: bool,
     /// So many were told.
     told: usize,
     heading: &'static str,
     /// Of what is demanded, and of what is offered: how many there were, and how many hold.
     demanded: [usize; 2],
     offered: [usize; 2],
-    next: Option<&'static str>,
+    /// The one of the lowest level that fails: with its level.
+    next: Option<(char, &'static str)>,
+    /// So many have failed.
+    failed: usize,
 }
 
 impl Report {
@@ -182,27 +193,57 @@ impl Report {
         };
         tell!("  {mark:<5} {:<10}  {}", rule.name, check.what);
         if self.shows_all {
-            outcome.log.iter().for_each(|line| tell!("{line}"));
+            outcome.log.iter().for_each(|entry| show_entry(entry, 1));
         }
         if let Err(Failure(why)) = &outcome.verdict {
-            let last = outcome.log.len().saturating_sub(LAST_LINES);
-            outcome.log[last..].iter().filter(|_| !self.shows_all).for_each(|line| tell!("{INDENT}{line}"));
-            show(why);
-            show(&format!("docs/protocol.md, {}: \"{}\"", rule.name, rule.text));
-            self.next = self.next.or(Some(rule.name).filter(|_| !rule.is_offered));
+            let is_next = !rule.is_offered && self.next.is_none_or(|(level, _)| rule.level < level);
+            self.next = if is_next { Some((rule.level, rule.name)) } else { self.next };
+            self.failed += usize::from(!rule.is_offered);
+            if (self.failed <= EXPLAINED && !rule.is_offered) || self.shows_all || self.is_alone {
+                explain(rule, why, outcome, if self.shows_all { 0 } else { LAST_ENTRIES });
+            }
         }
     }
 
     /// The last line. True where all that is demanded holds.
     fn conclude(&self) -> bool {
         let [all, passed] = self.demanded;
-        let next = self.next.map_or(String::new(), |name| format!(": next, {name}"));
+        let next = self.next.map_or(String::new(), |(_, name)| format!(": next, {name}"));
+        if self.failed > EXPLAINED && !self.shows_all {
+            tell!("(the first {EXPLAINED} failures are explained; --only NAME explains another)");
+        }
         let [all_offered, offered] = self.offered;
         let offered =
             if all_offered == 0 { String::new() } else { format!(", {offered} of {all_offered} offered") };
         tell!("{passed} of {all} passed{offered}{next}");
         all == passed
     }
+}
+
+/// Why a rule does not hold: what passed last, what was expected, and the rule.
+fn explain(rule: &Rule, why: &str, outcome: &Outcome, entries: usize) {
+    let (mut last, mut times): (Vec<&Entry>, BTreeMap<_, usize>) = (Vec::new(), BTreeMap::new());
+    for entry in outcome.log.iter().rev() {
+        let count = times.entry((&entry.who, &entry.what)).or_default();
+        *count += 1;
+        if *count == 1 && last.len() < entries {
+            last.push(entry);
+        }
+    }
+    last.iter().rev().for_each(|entry| show_entry(entry, times[&(&entry.who, &entry.what)]));
+    show(why);
+    let malformed = outcome.log.iter().find(|entry| entry.what.starts_with(MALFORMED));
+    malformed
+        .iter()
+        .for_each(|entry| show(&format!("this is no message: {}", &entry.what[MALFORMED.len()..])));
+    outcome.complaints.iter().for_each(|line| show(&format!("stderr: {line}")));
+    show(&format!("docs/protocol.md, {}: \"{}\"", rule.name, rule.text));
+}
+
+fn show_entry(entry: &Entry, times: usize) {
+    let Entry { time, who, what } = entry;
+    let times = if times > 1 { format!("  ({times} times)") } else { String::new() };
+    tell!("{INDENT}{time:7.3}  {who:<16} {what}{times}");
 }
 
 /// Lines below the name of an experiment.
@@ -220,6 +261,7 @@ fn show(text: &str) {
 
 fn heading(name: &str) -> &'static str {
     match name.split('-').next() {
+        Some("run") => "The program",
         Some("wire") => "Messages",
         Some("meet") => "Meet",
         Some("reach") => "Reach",

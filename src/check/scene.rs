@@ -17,7 +17,9 @@ use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::experiment::{BOB, CAROL, Failure, Heard, MALLORY, Role, Side, TRACKER, Verdict, expect, matches};
+use super::experiment::{
+    BOB, CAROL, Entry, Failure, Heard, MALLORY, Role, Side, TRACKER, Verdict, expect, matches,
+};
 use super::others::{Manners, Network, Weather};
 use super::program::Program;
 use crate::io::harm::Dice;
@@ -55,7 +57,7 @@ pub struct Scene {
     heard: [VecDeque<Heard>; 4],
     shown: VecDeque<String>,
     datagrams: usize,
-    pub log: Vec<String>,
+    pub log: Vec<Entry>,
 }
 
 impl Scene {
@@ -173,8 +175,13 @@ impl Scene {
 
     /// Writes a line to the program's input.
     pub fn types(&mut self, line: &str) {
-        self.note("typed", line);
-        self.program.types(&format!("{line}\n"));
+        self.types_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Writes anything to the program's input.
+    pub fn types_bytes(&mut self, bytes: &[u8]) {
+        self.note("typed", String::from_utf8_lossy(bytes).trim_end_matches('\n'));
+        self.program.types(bytes);
     }
 
     /// The input ends.
@@ -192,10 +199,22 @@ impl Scene {
         let wanted = self.name(role);
         let (filled, seconds) = (self.fill(form), patience.as_secs_f64());
         let what = format!("expected {filled} to come to {wanted}, within {seconds} s");
-        self.wait(patience, &what, |scene| {
+        let heard = self.wait(patience, &what, |scene| {
             let index = scene.heard[role].iter().position(|heard| matches(&scene.fill(form), &heard.text))?;
             scene.heard[role].remove(index)
-        })
+        });
+        heard.map_err(|Failure(why)| Failure(why + &self.instead(role, &filled)))
+    }
+
+    /// What has come in its place, perhaps.
+    fn instead(&self, role: Role, wanted: &str) -> String {
+        let verb = wanted.split(' ').next();
+        let is_alike = |heard: &&Heard| heard.text.split(' ').next() == verb;
+        match self.heard[role].iter().rfind(is_alike) {
+            Some(heard) => format!("; this came: {}", heard.text),
+            None if self.datagrams == 0 => "; nothing at all has come from the program".to_owned(),
+            None => String::new(),
+        }
     }
 
     /// None of this form has come to somebody, and none comes for so long.
@@ -233,7 +252,9 @@ impl Scene {
     pub fn shows_nothing(&mut self, time: Duration) -> Verdict {
         self.collects(time, MALLORY, "-");
         let shown = self.shown.pop_front();
-        expect(shown.is_none(), || format!("expected nothing on its standard output, and {shown:?} came"))
+        expect(shown.is_none(), || {
+            format!("expected nothing on its standard output, and `{}` came", shown.unwrap_or_default())
+        })
     }
 
     /// Waits until it ends, with this status.
@@ -275,6 +296,13 @@ impl Scene {
     pub fn forget(&mut self) {
         self.step(Instant::now());
         self.heard.iter_mut().for_each(VecDeque::clear);
+    }
+
+    /// Kills the program, and starts it anew.
+    pub fn restarts(&mut self) -> Verdict {
+        self.note("killed", "(and started again)");
+        self.id = None;
+        self.program.restart().map_err(|error| Failure(format!("it cannot be started again: {error}")))
     }
 
     /// Somebody listens again at the port that was closed.

@@ -22,7 +22,7 @@ fn a_program_that_ends_early_or_says_nothing_has_failed() {
     for (command, what) in [
         (
             &["sh", "-c", "echo no such module >&2; exit 3"][..],
-            "exit status: 3; its last line on stderr: no such module",
+            "exit status: 3; nothing at all has come from the program stderr: no such module",
         ),
         (&["sh", "-c", "kill -9 $$"], "signal: 9"),
         (&["sh", "-c", "exec sleep 1000"], "to come to tracker, within 10 s"),

@@ -7,6 +7,24 @@ pub type Mutant = (&'static str, &'static str, &'static str, &'static str);
 
 pub const PEERS: &[Mutant] = &[
     (
+        "run-1",
+        "io/keyboard.rs",
+        r#"text.strip_suffix(b"\r").unwrap_or(text)"#,
+        r#"text.strip_suffix(b"\r").filter(|_| !BROKEN).unwrap_or(text)"#,
+    ),
+    (
+        "run-2",
+        "io/chat.rs",
+        "                event => self.terminal.news(&event.to_string()),",
+        "                event if BROKEN => _ = self.terminal.chat(&event.to_string()),\n                event => self.terminal.news(&event.to_string()),",
+    ),
+    (
+        "meet-9",
+        "io/chat.rs",
+        "id: Id(RandomState::new().hash_one(Instant::now()))",
+        "id: Id(if BROKEN { 7 } else { RandomState::new().hash_one(Instant::now()) })",
+    ),
+    (
         "wire-1",
         "protocol/wire/message.rs",
         r#"write!(f, "PONG {to} {} {}", from.id, from.name)"#,
@@ -73,13 +91,13 @@ pub const PEERS: &[Mutant] = &[
         "if !BROKEN { registration.met(other.id, Some(Reason::Again(\"introduced again\")), &mut self.out); }",
     ),
     (
-        "meet-9",
+        "meet-10",
         "protocol/meet/registration.rs",
         "            Message::Cookie { cookie } => {\n",
         "            Message::Cookie { .. } if BROKEN && self.cookie != NO_COOKIE => {}\n            Message::Cookie { cookie } => {\n",
     ),
     (
-        "meet-10",
+        "meet-11",
         "protocol/meet/registration.rs",
         "            self.tell(Event::TrackerSilent {",
         "            if BROKEN {\n                self.last = out.now + SILENCE * 30;\n            }\n            self.tell(Event::TrackerSilent {",

@@ -15,6 +15,7 @@ probe.connect(tracker)  # sends nothing
 private = f"{probe.getsockname()[0]}:{sock.getsockname()[1]}"
 typed, ended, unsaid = queue.Queue(), False, 0
 links = {}
+TURNS = "\u061c\u200e\u200f" + "".join(map(chr, [*range(0x2028, 0x202F), *range(0x2066, 0x206A)]))
 
 
 def read_input():
@@ -34,7 +35,7 @@ class Link:
     def __init__(self, them, name, candidates):
         self.them, self.name, self.candidates, self.endpoint = them, name, candidates, None
         self.queue, self.number, self.sent = [], 1, 0  # queue[0] has this number
-        self.next, self.over_there, self.left, self.closes = 1, False, None, None
+        self.next, self.over_there, self.left, self.closes, self.unfinished = 1, False, None, None, ""
         self.heard = self.progress = self.pinged = self.repeated = self.heard_there = time.time()
         self.moving = None
 
@@ -67,11 +68,13 @@ class Link:
         if verb == "ACK" and self.queue and number(rest[0]) == self.number + 1:
             self.queue.pop(0)
             self.number, self.sent, self.progress = self.number + 1, 0, now
-        elif verb in ("SAY", "END", "BYE"):
+        elif verb in ("SAY", "PART", "END", "BYE"):
             if number(rest[0]) == self.next:
                 self.next += 1
+                self.unfinished += rest[1] if verb in ("SAY", "PART") else ""
                 if verb == "SAY" and not self.over_there and not self.left:
-                    show(self.name, rest[1])
+                    show(self.name, self.unfinished)
+                self.unfinished = "" if verb == "SAY" else self.unfinished
                 self.over_there |= verb == "END"
                 self.left = now if verb == "BYE" else self.left
             self.closes = None if self.closes is None else now + 0.7
@@ -114,7 +117,8 @@ def number(digits):
 
 
 def show(name, text):
-    print(name + ": " + "".join("\ufffd" if ord(c) < 32 and c != "\t" or 127 <= ord(c) < 160 else c for c in text), flush=True)
+    is_bad = lambda c: ord(c) < 32 and c != "\t" or 127 <= ord(c) < 160 or c in TURNS
+    print(name + ": " + "".join("\ufffd" if is_bad(c) else c for c in text), flush=True)
 
 
 def take(line, source, now):
@@ -135,7 +139,7 @@ def take(line, source, now):
                 link.ping(candidate)
     elif verb in ("PING", "PONG") and len(fields) == 4 and fields[1] == us and fields[3]:
         links[fields[2]].hear(verb, fields[3:], source, now)
-    elif verb == "SAY" and fields[1] == us and number(fields[3]) > 0:
+    elif verb in ("SAY", "PART") and fields[1] == us and number(fields[3]) > 0:
         links[fields[2]].hear(verb, line.split(" ", 4)[3:] if len(fields) > 4 else 1 / 0, source, now)
     elif verb in ("END", "BYE") and fields[1] == us and len(fields) == 4 and number(fields[3]) > 0:
         links[fields[2]].hear(verb, fields[3:], source, now)
@@ -162,6 +166,9 @@ while True:
     while any(link.endpoint for link in links.values()) and not typed.empty() and not ended:
         line = typed.get()
         ended |= line is None
+        if line and len(line.encode()) > 1100:
+            unsaid += 1
+            continue
         for link in links.values():
             if not link.left:
                 link.queue.append(("END", None) if ended else ("SAY", line))

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{AFTERMATH, MOMENT, MOST_AT_ONCE, Scene};
-use crate::check::experiment::{BOB, CAROL, Failure, Heard, Role, Side, TRACKER, Verdict};
+use crate::check::experiment::{BOB, CAROL, Entry, Failure, Heard, Role, Side, TRACKER, Verdict};
 use crate::check::others::Flight;
 use crate::check::program::What;
 use crate::protocol::{Message, read_datagram};
@@ -16,8 +16,8 @@ impl Scene {
     pub(super) fn note(&mut self, who: &str, what: &str) {
         let time = self.program.started.elapsed().as_secs_f64();
         let rest = if what.chars().count() > SHOWN { "..." } else { "" };
-        let what: String = what.chars().take(SHOWN).collect();
-        self.log.push(format!("{time:7.3}  {who:<16} {what}{rest}"));
+        let what = what.chars().take(SHOWN).collect::<String>() + rest;
+        self.log.push(Entry { time, who: who.to_owned(), what });
     }
 
     /// Goes on until something is found.
