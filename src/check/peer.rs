@@ -285,7 +285,7 @@ pub const CHECKS: &[Check] = &[
     }),
     Check::new("reach-8", "gives up after three attempts", |s| {
         introduced(s)?;
-        s.ends(secs(20), 1)
+        s.ends(secs(15), 1)
     }),
     Check::new("reach-9", "hears the right ids from another address, too", |s| {
         reached(s)?;
