@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,7 +30,12 @@ pub enum What {
     Shown(String),
 }
 
-type Outputs = Sender<What>;
+type Outputs = SyncSender<What>;
+
+/// So much may wait to be looked at; then the program has to wait.
+const MAX_WAITING: usize = 2_000;
+/// The longest line that is read in one piece.
+const MAX_LINE: u64 = 80 * 1024;
 
 pub struct Program {
     command: Command,
@@ -57,7 +62,7 @@ impl Program {
         command: &[String],
         arguments: impl FnOnce(SocketAddr, SocketAddr) -> Vec<String>,
     ) -> io::Result<Self> {
-        let (sender, outputs) = channel();
+        let (sender, outputs) = sync_channel(MAX_WAITING);
         let doors = [0, 1, 2, 3].map(|role| Door::open(free_socket(), role, sender.clone()));
         let listens_at = free_socket().local_addr()?;
         let arguments = arguments(doors[0].endpoint, listens_at);
@@ -251,10 +256,10 @@ fn write_all(mut stdin: impl Write, lines: &Receiver<Vec<u8>>) {
     }
 }
 
-fn read_lines(output: impl io::Read, mut take: impl FnMut(String)) {
+fn read_lines(output: impl Read, mut take: impl FnMut(String)) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
-    while output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+    while output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         take(String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text)).into_owned());
         line.clear();

@@ -9,6 +9,10 @@ use crate::check::others::Flight;
 use crate::check::program::What;
 use crate::protocol::{Message, read_datagram};
 
+/// So much of what passes is kept: a program may flood us.
+const KEPT: usize = 50_000;
+const KEPT_LINES: usize = 2_000;
+
 /// So many characters of a message are shown.
 const SHOWN: usize = 90;
 
@@ -18,6 +22,9 @@ impl Scene {
         let rest = if what.chars().count() > SHOWN { "..." } else { "" };
         let what = what.chars().take(SHOWN).collect::<String>() + rest;
         self.log.push(Entry { time, who: who.to_owned(), what });
+        if self.log.len() > 2 * KEPT {
+            self.log.drain(..KEPT);
+        }
     }
 
     /// Goes on until something is found.
@@ -52,6 +59,7 @@ impl Scene {
                 What::Shown(line) => {
                     self.note("shown", &line);
                     self.shown.push_back(line);
+                    self.shown.truncate(KEPT_LINES);
                 }
                 What::Datagram { role, source, bytes } => {
                     self.arriving.take(&self.weather, role, source, &bytes);
@@ -78,6 +86,7 @@ impl Scene {
                 self.note(&format!("{} -> {}", self.us(), self.name(role)), &text);
                 let heard = Heard { source, text, datagram: self.datagrams };
                 self.heard[role].push_back(heard);
+                self.heard[role].truncate(KEPT);
                 message.into_iter().for_each(|message| self.react(role, source, &message));
             }
         }
