@@ -1,15 +1,16 @@
-//! Makes the experiments, several at a time, and tells what came of each.
+//! Makes the experiments, several at a time.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::experiment::{ALICE, Entry, Failure, MALFORMED, Side, Verdict};
+use super::experiment::{ALICE, Side, Verdict};
 use super::page::{Rule, rules};
 use super::program::Program;
+use super::report::{Outcome, Report};
 use super::scene::{Check, Scene};
 use super::{peer, tracker};
 
@@ -21,19 +22,6 @@ const START: Duration = Duration::from_secs(10);
 
 /// A port that was free may be taken when a tracker comes to listen there: so often another one is tried.
 const OTHER_PORTS: usize = 3;
-
-/// So many different entries of what passed last are shown where an experiment fails; and so many failures are
-/// explained at once.
-const LAST_ENTRIES: usize = 6;
-const EXPLAINED: usize = 5;
-
-const INDENT: &str = "                     ";
-const WIDTH: usize = 95;
-
-/// Prints a line, for whoever still reads.
-macro_rules! tell {
-    ($($what:tt)*) => { _ = writeln!(io::stdout(), $($what)*) };
-}
 
 /// All experiments with one kind of program.
 pub fn checks(side: Side) -> &'static [Check] {
@@ -61,13 +49,6 @@ pub fn select(side: Side, selection: &Selection) -> Vec<(Rule, &'static Check)> 
             && selection.only.as_ref().is_none_or(|name| rule.name == name)
     };
     rules().into_iter().filter_map(of_rule).filter(is_wanted).collect()
-}
-
-/// What came of one experiment.
-struct Outcome {
-    verdict: Verdict,
-    log: Vec<Entry>,
-    complaints: Vec<String>,
 }
 
 fn make(command: &[String], side: Side, check: &Check, seed: u64) -> io::Result<Outcome> {
@@ -125,22 +106,11 @@ fn wait_for(scene: &mut Scene) -> Verdict {
 pub fn run(command: &[String], side: Side, selection: &Selection, shows_all: bool) -> io::Result<bool> {
     let selected = select(side, selection);
     let (next, (send, outcomes)) = (AtomicUsize::new(0), channel());
-    let mut report = Report { shows_all, is_alone: selected.len() == 1, ..Report::default() };
+    let mut report = Report::new(shows_all, selected.len() == 1);
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             let (next, selected, send) = (&next, &selected, send.clone());
-            scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Relaxed);
-                    let Some((_, check)) = selected.get(index) else { return };
-                    let outcome = make(command, side, check, index as u64 + 1);
-                    let has_failed = outcome.is_err();
-                    _ = send.send((index, outcome));
-                    if has_failed {
-                        next.store(usize::MAX / 2, Relaxed); // it cannot be started: no other will be
-                    }
-                }
-            });
+            scope.spawn(move || make_some(command, side, selected, next, &send));
         }
         drop(send);
         let mut waiting = BTreeMap::new();
@@ -156,119 +126,21 @@ pub fn run(command: &[String], side: Side, selection: &Selection, shows_all: boo
     Ok(report.conclude())
 }
 
-#[derive(Default)]
-struct Report {
-    shows_all: bool,
-    /// One rule only was asked for.
-    is_alone: bool,
-    /// So many were told.
-    told: usize,
-    heading: &'static str,
-    /// Of what is demanded, and of what is offered: how many there were, and how many hold.
-    demanded: [usize; 2],
-    offered: [usize; 2],
-    /// The one of the lowest level that fails: with its level.
-    next: Option<(char, &'static str)>,
-    /// So many have failed.
-    failed: usize,
-}
-
-impl Report {
-    fn tell(&mut self, rule: &Rule, check: &Check, outcome: &Outcome) {
-        self.told += 1;
-        let heading = heading(rule.name);
-        if heading != self.heading {
-            tell!("{heading}");
-            self.heading = heading;
+/// One of several threads: makes the next experiment, as long as there is one.
+fn make_some(
+    command: &[String],
+    side: Side,
+    selected: &[(Rule, &Check)],
+    next: &AtomicUsize,
+    outcomes: &Sender<(usize, io::Result<Outcome>)>,
+) {
+    loop {
+        let index = next.fetch_add(1, Relaxed);
+        let Some((_, check)) = selected.get(index) else { return };
+        let outcome = make(command, side, check, index as u64 + 1);
+        if outcome.is_err() {
+            next.store(usize::MAX / 2, Relaxed); // it cannot be started: no other will be
         }
-        let holds = outcome.verdict.is_ok();
-        let counts = if rule.is_offered { &mut self.offered } else { &mut self.demanded };
-        *counts = [counts[0] + 1, counts[1] + usize::from(holds)];
-        let mark = if holds {
-            "ok"
-        } else if rule.is_offered {
-            "--"
-        } else {
-            "FAIL"
-        };
-        tell!("  {mark:<5} {:<10}  {}", rule.name, check.what);
-        if self.shows_all {
-            outcome.log.iter().for_each(|entry| show_entry(entry, 1));
-        }
-        if let Err(Failure(why)) = &outcome.verdict {
-            let is_next = !rule.is_offered && self.next.is_none_or(|(level, _)| rule.level < level);
-            self.next = if is_next { Some((rule.level, rule.name)) } else { self.next };
-            self.failed += usize::from(!rule.is_offered);
-            if (self.failed <= EXPLAINED && !rule.is_offered) || self.shows_all || self.is_alone {
-                explain(rule, why, outcome, if self.shows_all { 0 } else { LAST_ENTRIES });
-            }
-        }
-    }
-
-    /// The last line. True where all that is demanded holds.
-    fn conclude(&self) -> bool {
-        let [all, passed] = self.demanded;
-        let next = self.next.map_or(String::new(), |(_, name)| format!(": next, {name}"));
-        if self.failed > EXPLAINED && !self.shows_all {
-            tell!("(the first {EXPLAINED} failures are explained; --only NAME explains another)");
-        }
-        let [all_offered, offered] = self.offered;
-        let offered =
-            if all_offered == 0 { String::new() } else { format!(", {offered} of {all_offered} offered") };
-        tell!("{passed} of {all} passed{offered}{next}");
-        all == passed
-    }
-}
-
-/// Why a rule does not hold: what passed last, what was expected, and the rule.
-fn explain(rule: &Rule, why: &str, outcome: &Outcome, entries: usize) {
-    let (mut last, mut times): (Vec<&Entry>, BTreeMap<_, usize>) = (Vec::new(), BTreeMap::new());
-    for entry in outcome.log.iter().rev() {
-        let count = times.entry((&entry.who, &entry.what)).or_default();
-        *count += 1;
-        if *count == 1 && last.len() < entries {
-            last.push(entry);
-        }
-    }
-    last.iter().rev().for_each(|entry| show_entry(entry, times[&(&entry.who, &entry.what)]));
-    show(why);
-    let malformed = outcome.log.iter().find(|entry| entry.what.starts_with(MALFORMED));
-    malformed
-        .iter()
-        .for_each(|entry| show(&format!("this is no message: {}", &entry.what[MALFORMED.len()..])));
-    outcome.complaints.iter().for_each(|line| show(&format!("stderr: {line}")));
-    show(&format!("docs/protocol.md, {}: \"{}\"", rule.name, rule.text));
-}
-
-fn show_entry(entry: &Entry, times: usize) {
-    let Entry { time, who, what } = entry;
-    let times = if times > 1 { format!("  ({times} times)") } else { String::new() };
-    tell!("{INDENT}{time:7.3}  {who:<16} {what}{times}");
-}
-
-/// Lines below the name of an experiment.
-fn show(text: &str) {
-    let mut line = String::new();
-    for word in text.split_inclusive(' ') {
-        if line.chars().count() + word.trim_end().chars().count() > WIDTH {
-            tell!("{INDENT}{}", line.trim_end());
-            line.clear();
-        }
-        line.push_str(word);
-    }
-    tell!("{INDENT}{line}");
-}
-
-fn heading(name: &str) -> &'static str {
-    match name.split('-').next() {
-        Some("run") => "The program",
-        Some("wire") => "Messages",
-        Some("meet") => "Meet",
-        Some("reach") => "Reach",
-        Some("talk") => "Talk",
-        Some("part") => "Part",
-        Some("world") => "The bad world",
-        Some("room") => "More than two",
-        _ => "Tracker",
+        _ = outcomes.send((index, outcome));
     }
 }
