@@ -7,7 +7,7 @@
 //!
 //! It is to the peer what a person at a terminal is: reads what it prints, types what is to be said.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write, stderr, stdout};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     match run(port, &peer.harm) {
         Ok(status) => ExitCode::from(status),
         Err(why) => {
-            _ = writeln!(std::io::stderr(), "error: {why}");
+            _ = writeln!(stderr(), "error: {why}");
             ExitCode::from(2)
         }
     }
@@ -65,29 +65,26 @@ fn run(port: Option<u16>, harm: &Harm) -> Result<u8, String> {
         format!("cannot serve the page on {port}: {error} (without --port, a free one is found)")
     })?;
     let mut peer = start_peer()?;
-    println!("Open {}\nCtrl-C ends it, and so does /quit in the page.", server.address());
+    _ = writeln!(stdout(), "Open {}\nCtrl-C ends it, and so does /quit in the page.", server.address());
     let pipes = (peer.stdin.take(), peer.stdout.take(), peer.stderr.take());
-    let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+    let (Some(input), Some(output), Some(complaints)) = pipes else {
         return Err("the peer has no pipes".to_owned());
     };
-    let (serving, looked_at) = (server.clone(), server);
+    let (serving, peer) = (server.clone(), Arc::new(Mutex::new(peer)));
     thread::spawn(move || serving.serve());
-    let (peer, leaving) = {
-        let peer = Arc::new(Mutex::new(peer));
-        (peer.clone(), peer)
-    };
+    let leaving = peer.clone();
     thread::spawn(move || {
-        type_lines(stdin, &typed, || looked_at.watching.load(Relaxed) > 0);
+        type_lines(input, &typed, || server.watching.load(Relaxed) > 0);
         thread::sleep(LEAVING);
         _ = lock(&leaving).kill(); // it waits with a line for somebody, and has not read that it is to leave
     });
     let (chat, news) = (feed.clone(), feed.clone());
-    let chat = thread::spawn(move || read_lines(stdout, |line| chat.tell(Kind::Heard, line)));
+    let chat = thread::spawn(move || read_lines(output, |line| chat.tell(Kind::Heard, line)));
     let news = thread::spawn(move || {
-        read_lines(stderr, |line| {
+        read_lines(complaints, |line| {
             let kind = Kind::of_stderr(&line);
             if kind == Kind::News {
-                _ = writeln!(std::io::stderr(), "{line}");
+                _ = writeln!(stderr(), "{line}");
             }
             news.tell(kind, line);
         });
