@@ -59,8 +59,9 @@ fn main() -> ExitCode {
 
 fn run(port: Option<u16>, harm: &Harm) -> Result<u8, String> {
     let (feed, (keyboard, typed)) = (Arc::new(Feed::default()), sync_channel(MAX_WAITING));
+    let (leave, leaving) = sync_channel(1);
     _ = keyboard.try_send(format!("/harm {}", harm.percentages())); // its answer shows the page where it stands
-    let server = Server::open(port, feed.clone(), keyboard).map(Arc::new).map_err(|error| {
+    let server = Server::open(port, feed.clone(), keyboard, leave).map(Arc::new).map_err(|error| {
         let port = port.map_or("no port from 8000 on".to_owned(), |port| format!("port {port}"));
         format!("cannot serve the page on {port}: {error} (without --port, a free one is found)")
     })?;
@@ -72,11 +73,13 @@ fn run(port: Option<u16>, harm: &Harm) -> Result<u8, String> {
     };
     let (serving, peer) = (server.clone(), Arc::new(Mutex::new(peer)));
     thread::spawn(move || serving.serve());
-    let leaving = peer.clone();
+    thread::spawn(move || type_lines(input, &typed, || server.watching.load(Relaxed) > 0));
+    let stubborn = peer.clone();
     thread::spawn(move || {
-        type_lines(input, &typed, || server.watching.load(Relaxed) > 0);
-        thread::sleep(LEAVING);
-        _ = lock(&leaving).kill(); // it waits with a line for somebody, and has not read that it is to leave
+        if leaving.recv().is_ok() {
+            thread::sleep(LEAVING);
+            _ = lock(&stubborn).kill(); // it waits with a line for somebody, and has not read that it is to leave
+        }
     });
     let (chat, news) = (feed.clone(), feed.clone());
     let chat = thread::spawn(move || read_lines(output, |line| chat.tell(Kind::Heard, line)));
@@ -122,7 +125,7 @@ fn type_lines(mut stdin: ChildStdin, lines: &Receiver<String>, is_looked_at: imp
     let mut last_look = Instant::now();
     loop {
         match lines.recv_timeout(LOOK) {
-            Ok(line) if !is_typed(&line) || line.trim_end() == "/quit" => break,
+            Ok(line) if !is_typed(&line) => break,
             Err(RecvTimeoutError::Disconnected) => break,
             _ if last_look.elapsed() >= LOOK && is_looked_at() => {
                 last_look = Instant::now();

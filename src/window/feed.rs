@@ -8,6 +8,8 @@ use crate::io::terminal::lock;
 
 /// So many lines of each kind are kept for whoever comes, or comes back.
 const KEPT: usize = 1000;
+/// In so many bytes at most.
+const KEPT_BYTES: usize = 4 << 20;
 /// Of what is true for a moment only.
 const KEPT_FOR_A_MOMENT: usize = 64;
 
@@ -94,7 +96,7 @@ impl Feed {
             _ => (&mut state.chat, KEPT),
         };
         events.push_back(event);
-        if events.len() > most {
+        while events.len() > most || events.iter().map(|event| event.line.len()).sum::<usize>() > KEPT_BYTES {
             events.pop_front();
         }
         self.changed.notify_all();

@@ -8,7 +8,7 @@ const MAX_HEAD: usize = 8 * 1024;
 const MAX_BODY: usize = 64 * 1024;
 
 /// A request must be whole by then.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Request {
@@ -16,8 +16,6 @@ pub struct Request {
     pub path: String,
     pub host: String,
     pub origin: Option<String>,
-    /// The number of the last event that was seen, where a browser comes back.
-    pub seen: u64,
     pub body: String,
 }
 
@@ -80,7 +78,6 @@ fn read_head(head: &str) -> Option<(Request, usize)> {
         match (name.to_ascii_lowercase().as_str(), value.trim()) {
             ("host", host) if request.host.is_empty() => request.host = host.to_owned(),
             ("origin", origin) => request.origin = Some(origin.to_owned()),
-            ("last-event-id", number) => request.seen = number.parse().ok()?,
             ("content-length", digits) => length = digits.parse().ok()?,
             ("host" | "transfer-encoding", _) => return None,
             _ => {}
@@ -130,11 +127,11 @@ mod tests {
 
     #[test]
     fn a_request_may_come_in_any_pieces() {
-        let request = "POST /t/say HTTP/1.1\r\nHost: h:1\r\nOrigin: o\r\nLast-Event-ID: 7\r\nContent-Length: 2\r\n\r\nhi";
+        let request = "POST /t/say HTTP/1.1\r\nHost: h:1\r\nOrigin: o\r\nContent-Length: 2\r\n\r\nhi";
         let whole = read(&[request]).expect("it is whole");
         let (host, origin, body) = ("h:1".to_owned(), Some("o".to_owned()), "hi".to_owned());
         let (method, path) = ("POST".to_owned(), "/t/say".to_owned());
-        assert_eq!(whole, Request { method, path, host, origin, seen: 7, body });
+        assert_eq!(whole, Request { method, path, host, origin, body });
         let letters: Vec<String> = request.chars().map(String::from).collect();
         let letters: Vec<&str> = letters.iter().map(String::as_str).collect();
         assert_eq!(read(&letters).as_ref(), Ok(&whole));

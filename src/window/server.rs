@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! GET  /WORD/         the page
-//! GET  /WORD/events   what happens, as server-sent events (HTML standard, section 9.2)
+//! GET  /WORD/events   what happens after event ?after=N, as server-sent events (HTML standard, section 9.2)
 //! POST /WORD/say      a line for the peer
 //! ```
 
@@ -23,8 +23,8 @@ const PAGE: &str = include_str!("page.html");
 /// Where a page is served if no port is asked for: the first free one.
 const PORTS: std::ops::Range<u16> = 8000..8100;
 
-/// Connections at a time; a browser needs two for a page.
-const MAX_CONNECTIONS: usize = 32;
+/// Connections at a time; a browser needs two for a page, and others may come to waste them.
+const MAX_CONNECTIONS: usize = 256;
 
 /// A browser that takes nothing for so long is gone.
 const SLOW: Duration = Duration::from_secs(5);
@@ -40,6 +40,8 @@ pub struct Server {
     word: String,
     feed: Arc<Feed>,
     keyboard: SyncSender<String>,
+    /// Told when the peer is to leave, whatever it waits for.
+    leave: SyncSender<()>,
     connections: AtomicUsize,
     /// Of them, those that look on.
     pub watching: AtomicUsize,
@@ -50,7 +52,12 @@ impl Server {
     ///
     /// # Errors
     /// The port is taken, or all of those that were tried.
-    pub fn open(port: Option<u16>, feed: Arc<Feed>, keyboard: SyncSender<String>) -> io::Result<Self> {
+    pub fn open(
+        port: Option<u16>,
+        feed: Arc<Feed>,
+        keyboard: SyncSender<String>,
+        leave: SyncSender<()>,
+    ) -> io::Result<Self> {
         let at = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         let found = PORTS.map(at).find(Result::is_ok);
         let listener = port.map_or_else(|| found.unwrap_or_else(|| at(0)), at)?;
@@ -61,6 +68,7 @@ impl Server {
             word: format!("{:016x}{:016x}", random.hash_one("window"), random.hash_one("word")),
             feed,
             keyboard,
+            leave,
             connections: AtomicUsize::new(0),
             watching: AtomicUsize::new(0),
         })
@@ -102,9 +110,13 @@ impl Server {
             return answer(&mut stream, "403 Forbidden");
         }
         let path = request.path.strip_prefix(&format!("/{}", self.word)).unwrap_or_default();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         match (request.method.as_str(), path) {
             ("GET", "/") => self.show_page(&mut stream),
-            ("GET", "/events") => self.tell_events(&mut stream, request.seen),
+            ("GET", "/events") => {
+                let seen = query.strip_prefix("after=").and_then(|number| number.parse().ok());
+                self.tell_events(&mut stream, seen.unwrap_or(0))
+            }
             ("POST", "/say") => answer(&mut stream, self.say(&request)),
             (_, "/" | "/events" | "/say") => answer(&mut stream, "405 Method Not Allowed"),
             _ => answer(&mut stream, "404 Not Found"),
@@ -128,6 +140,9 @@ impl Server {
         let line = request.body.strip_suffix('\n').unwrap_or(&request.body);
         if line.contains(['\n', '\r']) {
             return "400 Bad Request";
+        }
+        if line.trim_end() == "/quit" {
+            _ = self.leave.try_send(()); // once is enough
         }
         let is_typed = || self.keyboard.try_send(line.to_owned()).is_ok();
         let is_told = !line.starts_with("/harm ");

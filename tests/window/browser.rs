@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Far longer than anything takes.
@@ -27,7 +28,9 @@ impl Browser {
         let has =
             |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
         let name = names.into_iter().find(has)?;
-        let profile = std::env::temp_dir().join(format!("p2p-chat-browser-{}", std::process::id()));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let own = format!("p2p-chat-browser-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let profile = std::env::temp_dir().join(own);
         // The pipe has the numbers 3 and 4, which std cannot give: a shell can.
         let command = "exec \"$0\" --headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run \
                        --user-data-dir=\"$1\" --remote-debugging-pipe about:blank 3<&0 4>&1 0</dev/null 1>/dev/null 2>&1";

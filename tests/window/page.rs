@@ -58,7 +58,7 @@ fn two_windows_meet_and_show_all_that_passes_between_them() {
         browser.wait_for(&alice, &has(&format!("bob: from bob {number}"), 1));
         browser.wait_for(&bobs, &has(&format!("alice: from alice {number}"), 1));
     }
-    browser.wait_for(&alice, &has("✓ delivered", 5));
+    browser.wait_for(&alice, &has("✓ bob", 5));
     browser.wait_for(&alice, "document.querySelectorAll('#peers button').length === 1");
     assert_eq!(browser.read(&alice, "document.querySelector('#peers button').innerText"), "bob");
 
@@ -78,14 +78,27 @@ fn two_windows_meet_and_show_all_that_passes_between_them() {
     assert_eq!(browser.read(&alice, "document.querySelectorAll('#chat img, #chat b').length"), "0");
     assert_eq!(browser.read(&alice, "document.title"), "alice - p2p-chat");
 
+    // What was meant for one who is not here is said to nobody.
+    say(&mut browser, &alice, "@carol psst");
+    browser
+        .wait_for(&alice, "/nobody here is called carol/.test(document.getElementById('status').innerText)");
+    say(&mut browser, &alice, "//a word with a slash");
+    browser.wait_for(&bobs, &has("alice: /a word with a slash", 1));
+    browser.wait_for(&bobs, &has("psst", 0));
+
     // What is hidden is not shown, what is cleared is gone, and a reload brings the chat back.
     browser.read(&alice, "document.querySelector('input[value=Talk]').click()");
     browser.wait_for(&alice, "getComputedStyle(document.querySelector('#rows .Talk')).display === 'none'");
     browser.read(&alice, "document.getElementById('clear').click()");
     assert_eq!(browser.read(&alice, "document.querySelectorAll('#rows .Meet').length"), "0");
+    browser.read(&alice, "document.querySelector('input[value=Talk]').click()");
+    browser.wait_for(
+        &alice,
+        "getComputedStyle(document.querySelector('input[value=Talk]').parentElement).display !== 'none'",
+    );
     browser.reload(&alice);
     browser.wait_for(&alice, &has("bob: from bob 5", 1));
-    browser.wait_for(&alice, &has("✓ delivered", 5));
+    browser.wait_for(&alice, &has("✓ bob", 6));
 
     // The sliders act, on a peer that runs.
     let slide = "const one = document.getElementById('loss'); one.value = 100; one.dispatchEvent(new Event('change'))";
@@ -96,16 +109,40 @@ fn two_windows_meet_and_show_all_that_passes_between_them() {
         &alice,
         "[...document.querySelectorAll('#rows .lost')].some((row) => /lost for now/.test(row.ariaLabel))",
     );
-    browser.wait_for(&alice, &has("not delivered yet", 1));
+    browser.wait_for(&alice, &has("not yet: bob", 1));
     browser.read(&alice, &format!("(() => {{ {} }})()", slide.replace("100", "0")));
     browser.wait_for(&bobs, &has("alice: lost for now", 1));
-    browser.wait_for(&alice, &has("not delivered yet", 0));
+    browser.wait_for(&alice, &has("not yet: bob", 0));
 
     // One says goodbye: both are told, and its program ends.
     browser.read(&bobs, "document.getElementById('quit').click()");
     assert!(bob.wait().success());
     browser.wait_for(&alice, &has("bob has left", 1));
     browser.wait_for(&alice, "/the peer has ended/.test(document.getElementById('status').innerText)");
+}
+
+/// One who comes later has only what was said since, and one who stands still has not what was said since then.
+#[test]
+fn a_line_is_marked_with_those_who_have_it() {
+    let Some(mut browser) = Browser::open() else {
+        return println!("skipped: the page is not looked at, for there is no Chromium");
+    };
+    let (_tracker, address) = tracker(&["--forever", "--peers", "3"]);
+    let (_alice, to_alice) = window(address, "alice", &[]);
+    let page = browser.visit(&to_alice, [1200, 800]);
+    let _bob = peer(address, &["--name", "bob"]);
+    say(&mut browser, &page, "one");
+    browser.wait_for(&page, &has("one✓ bob", 1));
+    let carol = peer(address, &["--name", "carol"]);
+    browser.wait_for(&page, "document.querySelectorAll('#peers li').length === 2 && !/being/.test(document.getElementById('peers').innerText)");
+    say(&mut browser, &page, "two");
+    browser.wait_for(&page, &has("two✓ bob, carol", 1));
+    Command::new("kill").args(["-STOP", &carol.process().to_string()]).status().unwrap();
+    say(&mut browser, &page, "three");
+    browser.wait_for(&page, &has("three✓ bob; not yet: carol", 1));
+    assert_eq!(browser.read(&page, &has("one✓ bob", 1)), "true");
+    browser.wait_for(&page, &has("three✓ bob; ✗ never: carol", 1));
+    assert_eq!(browser.read(&page, &has("two✓ bob, carol", 1)), "true");
 }
 
 #[test]
