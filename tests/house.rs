@@ -105,7 +105,7 @@ fn the_house_reads_in_an_hour() {
     };
     let (check, window) = (total(&|name| is_in(name, "check")), total(&|name| is_in(name, "window")));
     let pair = total(&|_| true) - check - window;
-    assert!(pair <= 3200 && check <= 1940 && window <= 430, "{pair}, {check} and {window} lines of code");
+    assert!(pair <= 3210 && check <= 1960 && window <= 430, "{pair}, {check} and {window} lines of code");
     for (name, most) in [("bin/peer.rs", 90), ("bin/tracker.rs", 65)] {
         assert!(lines(&house[name]) <= most, "{name} has {} lines", lines(&house[name]));
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::io::terminal::lock;
+use crate::io::terminal::{lock, printable};
 
 /// So often a thread looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
@@ -79,8 +79,7 @@ impl Program {
     /// # Errors
     /// The command cannot be started any more.
     pub fn restart(&mut self) -> io::Result<()> {
-        _ = self.child.kill(); // it may have ended
-        _ = self.child.wait();
+        end(&mut self.child);
         let (child, input) = spawn(&mut self.command, &self.sender, &self.complaints)?;
         (self.child, self.input, self.ended) = (child, Some(input), None);
         Ok(())
@@ -176,7 +175,7 @@ fn spawn(
         thread::spawn(move || {
             read_lines(stderr, |line| {
                 let complaints = &mut *lock(&complaints);
-                complaints.push_back(line);
+                complaints.push_back(printable(&line));
                 complaints.drain(..complaints.len().saturating_sub(COMPLAINTS));
             });
         });
@@ -187,9 +186,34 @@ fn spawn(
 impl Drop for Program {
     fn drop(&mut self) {
         self.input = None;
-        _ = self.child.kill(); // it may have ended
-        _ = self.child.wait();
+        end(&mut self.child);
     }
+}
+
+/// Ends a program, and what it has started: a script, perhaps, that runs the real one.
+fn end(child: &mut Child) {
+    if cfg!(unix) && child.try_wait().is_ok_and(|status| status.is_none()) {
+        let mut kill = Command::new("kill");
+        _ = kill.arg("-KILL").args(descendants(child.id())).stderr(Stdio::null()).status();
+    }
+    _ = child.kill(); // it may have ended
+    _ = child.wait();
+}
+
+/// A process and all that came from it, as `ps` knows them.
+fn descendants(first: u32) -> Vec<String> {
+    let listed =
+        Command::new("ps").args(["-A", "-o", "pid=", "-o", "ppid="]).output().map(|output| output.stdout);
+    let listed = String::from_utf8_lossy(&listed.unwrap_or_default()).into_owned();
+    let mut found = vec![first.to_string()];
+    let pairs = listed.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
+    let parents: Vec<(&str, &str)> = pairs.map(|(child, parent)| (child, parent.trim())).collect();
+    let mut looked_at = 0;
+    while let Some(parent) = found.get(looked_at).cloned() {
+        found.extend(parents.iter().filter(|(_, of)| **of == parent).map(|(child, _)| (*child).to_owned()));
+        looked_at += 1;
+    }
+    found
 }
 
 /// A socket, and the thread that waits for what arrives there.

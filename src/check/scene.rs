@@ -23,6 +23,7 @@ use super::experiment::{
 use super::others::{Manners, Network, Weather};
 use super::program::Program;
 use crate::io::harm::Dice;
+use crate::io::terminal::printable;
 use crate::protocol::{Body, Id, Message};
 
 /// What is to come at once has so long: a busy computer is no defect.
@@ -245,7 +246,9 @@ impl Scene {
         let seconds = patience.as_secs();
         let what = format!("expected `{line}` on its standard output (is it flushed?), within {seconds} s");
         let shown = self.wait(patience, &what, |scene| scene.shown.pop_front())?;
-        expect(shown == line, || format!("expected `{line}` on its standard output, and `{shown}` came"))
+        expect(shown == line, || {
+            format!("expected `{line}` on its standard output, and `{}` came", printable(&shown))
+        })
     }
 
     /// For so long, it shows nothing.

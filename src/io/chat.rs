@@ -111,6 +111,9 @@ impl Chat {
             self.socket.show_arrival(source, datagram, &remarks);
         }
         transmits.into_iter().for_each(|transmit| self.socket.send(transmit));
+        if self.terminal.is_unread() {
+            self.leave(); // as for a closed stdout: a program that has shown us in a window is gone, perhaps
+        }
         let wake = self.terminal.prompt().map_or(wake, |due| wake.min(due));
         let keyboard_waits = self.keyboard_waits.load(Relaxed);
         if keyboard_waits && outcome.is_some() {

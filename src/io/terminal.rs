@@ -14,8 +14,9 @@
 //! row is kept apart. `rlwrap` knows (see the README), and does without the sequence: TERM=dumb.
 
 use std::env::var_os;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,8 @@ impl Style {
 pub struct Terminal {
     style: Style,
     has_colours: bool,
+    /// Whoever read the news has closed the pipe.
+    is_unread: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -84,7 +87,8 @@ impl Terminal {
         let is_wanted = var_os("NO_COLOR").is_none_or(|value| value.is_empty()); // see no-color.org
         let is_able = var_os("TERM").is_some_and(|term| term != "dumb") || var_os("WT_SESSION").is_some();
         let has_colours = io::stderr().is_terminal() && is_wanted && is_able;
-        Self { style: Style::of_this_terminal(), has_colours, state: Mutex::default() }
+        let (is_unread, state) = (AtomicBool::new(false), Mutex::default());
+        Self { style: Style::of_this_terminal(), has_colours, is_unread, state }
     }
 
     /// Somebody is there: shows the prompt for the first time, where a person sits at both ends.
@@ -151,7 +155,14 @@ impl Terminal {
     pub fn coloured_news(&self, text: &str, words: &[(&str, u8)]) {
         let style = if io::stderr().is_terminal() { self.style } else { Style::Plain };
         let words = if self.has_colours { words } else { &[] };
-        _ = self.write(io::stderr(), text, style, words);
+        let written = self.write(io::stderr(), text, style, words);
+        let is_broken = written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+        self.is_unread.fetch_or(is_broken, Relaxed);
+    }
+
+    /// Whether somebody has read the news, and does not any more.
+    pub fn is_unread(&self) -> bool {
+        self.is_unread.load(Relaxed)
     }
 
     fn write(&self, to: impl Write, text: &str, style: Style, words: &[(&str, u8)]) -> io::Result<()> {
@@ -209,7 +220,7 @@ fn measure_width() -> Option<usize> {
 
 /// The text without anything that could disturb the screen: the characters that would are shown as U+FFFD.
 /// Tabs and ends of lines stay.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c != '\t' && c != '\n' && is_unprintable(c) { '\u{fffd}' } else { c }).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What goes wrong with a program under test is said in a sentence, and never holds `check` up.
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::{check, said};
 
@@ -54,4 +54,16 @@ fn a_list_names_level_and_rule() {
     let listed = said(&check(&["peer", "--list", "--level", "3"]).output().unwrap());
     assert_eq!(listed.lines().count(), 12, "{listed}");
     assert!(listed.starts_with("3  part-1 "), "{listed}");
+}
+
+/// A script that runs the real program, and does not give its place to it.
+#[test]
+#[cfg(unix)]
+fn what_a_script_has_started_ends_with_it() {
+    let mark = format!("{}", 100_000 + std::process::id());
+    let script = format!("sleep {mark} & sleep {mark}; echo never");
+    only_meet_1(&["sh", "-c", &script]);
+    let listed = Command::new("ps").args(["-A", "-o", "args="]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(!listed.lines().any(|line| line == format!("sleep {mark}")), "{listed}");
 }

@@ -114,3 +114,22 @@ fn what_is_wrong_is_said_in_a_sentence_with_status_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
 }
+
+/// Kills the window itself, and looks for the peer that it has left behind.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_peer_does_not_outlive_its_window() {
+    let (_tracker, address) = tracker(&["--forever"]);
+    let (mut alice, _) = window(address, "alice", &[]);
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", alice.process())).unwrap();
+    let peer = children.split_whitespace().next().expect("the window has started a peer").to_owned();
+    alice.wait_for_news("Checked in with tracker server");
+    alice.kill();
+    let is_there =
+        || std::fs::read_to_string(format!("/proc/{peer}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    let end = std::time::Instant::now() + crate::harness::PATIENCE;
+    while is_there() {
+        assert!(std::time::Instant::now() < end, "the peer has outlived its window");
+        std::thread::sleep(std::time::Duration::from_millis(50)); // nothing tells when it ends
+    }
+}

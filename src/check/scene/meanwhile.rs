@@ -7,6 +7,7 @@ use super::{AFTERMATH, MOMENT, MOST_AT_ONCE, Scene};
 use crate::check::experiment::{BOB, CAROL, Entry, Failure, Heard, Role, Side, TRACKER, Verdict};
 use crate::check::others::Flight;
 use crate::check::program::What;
+use crate::io::terminal::printable;
 use crate::protocol::{Message, read_datagram};
 
 /// So much of what passes is kept: a program may flood us.
@@ -20,7 +21,7 @@ impl Scene {
     pub(super) fn note(&mut self, who: &str, what: &str) {
         let time = self.program.started.elapsed().as_secs_f64();
         let rest = if what.chars().count() > SHOWN { "..." } else { "" };
-        let what = what.chars().take(SHOWN).collect::<String>() + rest;
+        let what = printable(&what.chars().take(SHOWN).collect::<String>()) + rest;
         self.log.push(Entry { time, who: who.to_owned(), what });
         if self.log.len() > 2 * KEPT {
             self.log.drain(..KEPT);
