@@ -31,8 +31,10 @@ const SET_UP: &str = "set -e
     mount -t overlay overlay -o $layers . 2>/dev/null || mount -t overlay overlay -o $layers,userxattr .
     # Rust renames folders in here, which an overlay may refuse.
     cd \"$1\"
-    mkdir -p target/debug/incremental
-    mount -t tmpfs tmpfs target/debug/incremental
+    mkdir -p target/debug/incremental /run/stage/incremental
+    # What was built before makes the next build a short one; in memory, so not where it is much.
+    [ $(du -sm target/debug/incremental | cut -f 1) -gt 4000 ] || cp -a target/debug/incremental/. /run/stage/incremental
+    mount --bind /run/stage/incremental target/debug/incremental
     printf '#!/bin/sh\nexec \"$@\"\n' > /run/stage/bin/sudo
     chmod +x /run/stage/bin/sudo
     ip link set lo up
