@@ -47,7 +47,7 @@ fn two_windows_meet_and_show_all_that_passes_between_them() {
     };
     let (_tracker, address) = tracker(&["--forever"]);
     let (_alice, to_alice) = window(address, "alice", &["--loss", "30"]);
-    let (mut bob, to_bob) = window(address, "bob", &["--loss", "30"]);
+    let (mut bob, to_bob) = window(address, "bob", &["--loss", "20", "--reorder", "50"]);
     let (alice, bobs) = (browser.visit(&to_alice, [1200, 800]), browser.visit(&to_bob, [400, 800]));
 
     for number in 1..=5 {
@@ -59,6 +59,7 @@ fn two_windows_meet_and_show_all_that_passes_between_them() {
         browser.wait_for(&bobs, &has(&format!("alice: from alice {number}"), 1));
     }
     browser.wait_for(&alice, &has("✓ bob", 5));
+    browser.wait_for(&bobs, &has("✓ alice", 5));
     browser.wait_for(&alice, "document.querySelectorAll('#peers button').length === 1");
     assert_eq!(browser.read(&alice, "document.querySelector('#peers button').innerText"), "bob");
 
@@ -133,10 +134,14 @@ fn a_line_is_marked_with_those_who_have_it() {
     let _bob = peer(address, &["--name", "bob"]);
     say(&mut browser, &page, "one");
     browser.wait_for(&page, &has("one✓ bob", 1));
+    say(&mut browser, &page, "two");
+    browser.wait_for(&page, &has("two✓ bob", 1));
     let carol = peer(address, &["--name", "carol"]);
     browser.wait_for(&page, "document.querySelectorAll('#peers li').length === 2 && !/being/.test(document.getElementById('peers').innerText)");
     say(&mut browser, &page, "two");
     browser.wait_for(&page, &has("two✓ bob, carol", 1));
+    say(&mut browser, &page, "a/help is no command");
+    browser.wait_for(&page, &has("a/help is no command✓ bob, carol", 1));
     Command::new("kill").args(["-STOP", &carol.process().to_string()]).status().unwrap();
     say(&mut browser, &page, "three");
     browser.wait_for(&page, &has("three✓ bob; not yet: carol", 1));
