@@ -15,7 +15,7 @@
 //! | All of it | one remote peer; one peer | `protocol/`: `link.rs` *, `peer.rs` *, `protocol/peer/`: `arrivals.rs` * |
 //! | The world | datagrams, keyboard, screen | `io/`: `terminal.rs`, `harm.rs`, `trace.rs`, `socket.rs`, `keyboard.rs`, `arguments.rs`, `chat.rs` |
 //! | The programs | one loop; two threads | `bin/`: `tracker.rs` *, `peer.rs` * |
-//! | Yours | does a program of yours do all that? | `check/`: `page.rs`, `experiment.rs`, `others.rs`, `program.rs`, `scene.rs`, `check/scene/`: `meanwhile.rs`, `check/`: `peer.rs`, `tracker.rs`, `report.rs`, `runner.rs`, `bin/`: `check.rs` |
+//! | Yours | does a program of yours do all that? | `check/`: `page.rs`, `experiment.rs`, `others.rs`, `program.rs`, `scene.rs`, `check/scene/`: `meanwhile.rs`, `check/`: `peer.rs`, `check/peer/`: `meet.rs`, `talk.rs`, `part.rs`, `world.rs`, `check/`: `tracker.rs`, `report.rs`, `runner.rs`, `bin/`: `check.rs` |
 //! | A face | how does it look? | `window/`: `feed.rs`, `http.rs`, `server.rs`, `bin/`: `window.rs` |
 //!
 //! One rule keeps it honest: **`protocol` never touches the world.** No socket, no clock, no thread, no

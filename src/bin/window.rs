@@ -7,8 +7,8 @@
 //!
 //! It is to the peer what a person at a terminal is: reads what it prints, types what is to be said.
 
-use std::io::{BufRead, BufReader, Read, Write, stderr, stdout};
-use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::io::{Write, stderr, stdout};
+use std::process::{Child, ChildStdin, Command, ExitCode};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use p2p_chat::check::program::{read_lines, with_pipes};
 use p2p_chat::io::arguments::PeerArguments;
 use p2p_chat::io::harm::Harm;
 use p2p_chat::io::terminal::lock;
@@ -60,7 +61,9 @@ fn main() -> ExitCode {
 fn run(port: Option<u16>, harm: &Harm) -> Result<u8, String> {
     let (feed, (keyboard, typed)) = (Arc::new(Feed::default()), sync_channel(MAX_WAITING));
     let (leave, leaving) = sync_channel(1);
-    _ = keyboard.try_send(format!("/harm {}", harm.percentages())); // its answer shows the page where it stands
+    if harm.is_any() {
+        _ = keyboard.try_send(format!("/harm {}", harm.percentages())); // its answer sets the page's sliders
+    }
     let server = Server::open(port, feed.clone(), keyboard, leave).map(Arc::new).map_err(|error| {
         let port = port.map_or("no port from 8000 on".to_owned(), |port| format!("port {port}"));
         format!("cannot serve the page on {port}: {error} (without --port, a free one is found)")
@@ -111,11 +114,7 @@ fn start_peer() -> Result<Child, String> {
     let path = std::env::current_exe().map_err(|error| format!("cannot find the peer: {error}"))?;
     let path = path.with_file_name(format!("peer{}", std::env::consts::EXE_SUFFIX));
     let mut peer = Command::new(&path);
-    peer.args(options)
-        .arg("--trace=both")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    with_pipes(&mut peer).args(options).arg("--trace=both");
     peer.spawn().map_err(|error| format!("cannot start {}: {error} (build it: cargo build)", path.display()))
 }
 
@@ -133,13 +132,5 @@ fn type_lines(mut stdin: ChildStdin, lines: &Receiver<String>, is_looked_at: imp
             }
             _ => {}
         }
-    }
-}
-
-fn read_lines(output: impl Read, mut take: impl FnMut(String)) {
-    let (mut output, mut line) = (BufReader::new(output), Vec::new());
-    while output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-        take(String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned());
-        line.clear();
     }
 }

@@ -23,13 +23,8 @@ pub struct Weather {
     pub late: Duration,
 }
 
-/// A datagram between somebody and an address of the program, and when it is through.
-pub struct Flight {
-    when: Instant,
-    pub role: Role,
-    pub address: SocketAddr,
-    pub datagram: Vec<u8>,
-}
+/// When a datagram is through, between whom and which address of the program, and its bytes.
+pub type Flight = (Instant, Role, SocketAddr, Vec<u8>);
 
 /// One direction of the network: what is on its way.
 pub struct Network {
@@ -49,16 +44,15 @@ impl Network {
         }
         for _ in 0..1 + u8::from(weather.copies) {
             let late = Duration::from_micros(self.dice.roll() % (weather.late.as_micros() as u64 + 1));
-            let (when, datagram) = (Instant::now() + late, datagram.to_vec());
-            self.flights.push(Flight { when, role, address, datagram });
+            self.flights.push((Instant::now() + late, role, address, datagram.to_vec()));
         }
     }
 
     /// Hands out what is through.
     pub fn arrivals(&mut self) -> Vec<Flight> {
         let now = Instant::now();
-        self.flights.sort_by_key(|flight| flight.when);
-        let count = self.flights.iter().take_while(|flight| flight.when <= now).count();
+        self.flights.sort_by_key(|(when, ..)| *when);
+        let count = self.flights.iter().take_while(|(when, ..)| *when <= now).count();
         self.flights.drain(..count).collect()
     }
 }

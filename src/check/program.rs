@@ -34,7 +34,8 @@ type Outputs = SyncSender<What>;
 
 /// So much may wait to be looked at; then the program has to wait.
 const MAX_WAITING: usize = 2_000;
-/// The longest line that is read in one piece.
+
+/// The longest line that comes in one piece: one of 64 KiB, and who says it.
 const MAX_LINE: u64 = 80 * 1024;
 
 pub struct Program {
@@ -66,8 +67,10 @@ impl Program {
         let doors = [0, 1, 2, 3].map(|role| Door::open(free_socket(), role, sender.clone()));
         let listens_at = free_socket().local_addr()?;
         let arguments = arguments(doors[0].endpoint, listens_at);
-        let mut command = with_pipes(command);
-        command.args(arguments);
+        let [program, own @ ..] = command else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let mut command = Command::new(program);
+        // With that set, a program in Python need not flush; elsewhere it must.
+        with_pipes(&mut command).args(own).args(arguments).env_remove("PYTHONUNBUFFERED");
         let complaints = Arc::default();
         let (child, input) = spawn(&mut command, &sender, &complaints)?;
         let (input, started, ended) = (Some(input), Instant::now(), None);
@@ -147,14 +150,6 @@ impl Program {
     pub fn complaints(&self) -> Vec<String> {
         lock(&self.complaints).iter().cloned().collect()
     }
-}
-
-/// A command with a pipe at each end. Python would not have to flush with this setting; elsewhere it must.
-fn with_pipes(command: &[String]) -> Command {
-    let mut made = Command::new(&command[0]);
-    made.args(&command[1..]).env_remove("PYTHONUNBUFFERED");
-    made.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    made
 }
 
 /// Starts it, and the threads that wait for its outputs, and with what is to be typed.
@@ -280,9 +275,14 @@ fn write_all(mut stdin: impl Write, lines: &Receiver<Vec<u8>>) {
     }
 }
 
-fn read_lines(output: impl Read, mut take: impl FnMut(String)) {
-    let mut output = BufReader::new(output);
-    let mut line = Vec::new();
+/// Gives a command a pipe at each end.
+pub fn with_pipes(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped())
+}
+
+/// Takes line after line, without its end, until there are no more. Bytes that are not UTF-8 become U+FFFD.
+pub fn read_lines(output: impl Read, mut take: impl FnMut(String)) {
+    let (mut output, mut line) = (BufReader::new(output), Vec::new());
     while output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         take(String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text)).into_owned());

@@ -36,7 +36,7 @@ pub struct Report {
     is_alone: bool,
     /// So many were told.
     pub told: usize,
-    heading: &'static str,
+    step: &'static str,
     /// Of what is demanded, and of what is offered: how many there were, and how many hold.
     demanded: [usize; 2],
     offered: [usize; 2],
@@ -54,21 +54,14 @@ impl Report {
 
     pub fn tell(&mut self, rule: &Rule, check: &Check, outcome: &Outcome) {
         self.told += 1;
-        let heading = heading(rule.name);
-        if heading != self.heading {
-            tell!("{heading}");
-            self.heading = heading;
+        if rule.step != self.step {
+            tell!("{}", rule.step);
+            self.step = rule.step;
         }
         let holds = outcome.verdict.is_ok();
         let counts = if rule.is_offered { &mut self.offered } else { &mut self.demanded };
         *counts = [counts[0] + 1, counts[1] + usize::from(holds)];
-        let mark = if holds {
-            "ok"
-        } else if rule.is_offered {
-            "--"
-        } else {
-            "FAIL"
-        };
+        let mark = ["FAIL", "--", "ok"][if holds { 2 } else { usize::from(rule.is_offered) }];
         tell!("  {mark:<5} {:<10}  {}", rule.name, check.what);
         if self.shows_all {
             outcome.log.iter().for_each(|entry| show_entry(entry, 1));
@@ -111,9 +104,8 @@ fn explain(rule: &Rule, why: &str, outcome: &Outcome, entries: usize) {
     last.iter().rev().for_each(|entry| show_entry(entry, times[&(&entry.who, &entry.what)]));
     show(why);
     let malformed = outcome.log.iter().find(|entry| entry.what.starts_with(MALFORMED));
-    malformed
-        .iter()
-        .for_each(|entry| show(&format!("this is no message: {}", &entry.what[MALFORMED.len()..])));
+    let malformed = malformed.map(|entry| format!("this is no message: {}", &entry.what[MALFORMED.len()..]));
+    malformed.iter().for_each(|line| show(line));
     outcome.complaints.iter().for_each(|line| show(&format!("stderr: {line}")));
     show(&format!("docs/protocol.md, {}: \"{}\"", rule.name, rule.text));
 }
@@ -135,18 +127,4 @@ fn show(text: &str) {
         line.push_str(word);
     }
     tell!("{INDENT}{line}");
-}
-
-fn heading(name: &str) -> &'static str {
-    match name.split('-').next() {
-        Some("run") => "The program",
-        Some("wire") => "Messages",
-        Some("meet") => "Meet",
-        Some("reach") => "Reach",
-        Some("talk") => "Talk",
-        Some("part") => "Part",
-        Some("world") => "The bad world",
-        Some("room") => "More than two",
-        _ => "Tracker",
-    }
 }

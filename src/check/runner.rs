@@ -24,10 +24,10 @@ const START: Duration = Duration::from_secs(10);
 const OTHER_PORTS: usize = 3;
 
 /// All experiments with one kind of program.
-pub fn checks(side: Side) -> &'static [Check] {
+pub fn checks(side: Side) -> Vec<&'static Check> {
     match side {
-        Side::Peer => peer::CHECKS,
-        Side::Tracker => tracker::CHECKS,
+        Side::Peer => peer::checks().collect(),
+        Side::Tracker => tracker::CHECKS.iter().collect(),
     }
 }
 
@@ -42,7 +42,7 @@ pub struct Selection {
 
 /// The rules that are asked for, each with its experiment.
 pub fn select(side: Side, selection: &Selection) -> Vec<(Rule, &'static Check)> {
-    let checks: BTreeMap<_, _> = checks(side).iter().map(|check| (check.name, check)).collect();
+    let checks: BTreeMap<_, _> = checks(side).into_iter().map(|check| (check.name, check)).collect();
     let of_rule = |rule: Rule| checks.get(rule.name).map(|check| (rule, *check));
     let is_wanted = |(rule, _): &(Rule, _)| {
         selection.levels.as_ref().is_none_or(|levels| levels.contains(rule.level))

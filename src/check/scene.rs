@@ -157,15 +157,9 @@ impl Scene {
         self.deliver();
     }
 
-    /// Says what may be no message, in one datagram.
+    /// Says what may be several messages, or none, in one datagram.
     pub fn says_raw(&mut self, role: Role, form: &str) {
         let text = self.fill(form);
-        self.says_bytes(role, text.as_bytes());
-    }
-
-    /// Says several messages, in one datagram.
-    pub fn says_together(&mut self, role: Role, forms: &[&str]) {
-        let text: String = forms.iter().map(|form| self.fill(form) + "\n").collect();
         self.says_bytes(role, text.as_bytes());
     }
 

@@ -129,7 +129,7 @@ impl Server {
         let page = PAGE.replace("NONCE", &nonce);
         let policy = format!(
             "Content-Security-Policy: default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; \
-             connect-src 'self'; img-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+             connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
         let length = format!("Content-Length: {}", page.len());
         write_head(stream, "200 OK", &["Content-Type: text/html; charset=utf-8", &length, &policy])?;

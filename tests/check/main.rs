@@ -10,7 +10,7 @@ mod page;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 use mutants::{Mutant, PEERS, TRACKERS};
@@ -71,7 +71,7 @@ fn each_broken_tracker_is_found() {
 }
 
 fn find_each(side: &str, mutants: &[Mutant]) {
-    let program = build().join(side);
+    let program = broken_programs().join(side);
     let (waiting, failed) = (Mutex::new(mutants.iter()), Mutex::new(Vec::new()));
     let next = || waiting.lock().unwrap().next();
     thread::scope(|scope| {
@@ -98,10 +98,13 @@ fn find_each(side: &str, mutants: &[Mutant]) {
     println!("{} of {} broken {side}s were found", mutants.len(), mutants.len());
 }
 
-/// Builds a copy of the source with all mutants in it; tells where its programs are.
+/// Where the programs are that were built, once, from a copy of the source with all mutants in it.
+fn broken_programs() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build)
+}
+
 fn build() -> PathBuf {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap();
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
     for name in ["src", "docs/protocol.md", "tests/figures/bench.rs", "Cargo.toml", "Cargo.lock"] {
         copy_all(&Path::new(SOURCE).join(name), &copy.join(name));
@@ -123,7 +126,6 @@ fn build() -> PathBuf {
     copy.join("target/debug")
 }
 
-/// A file that has not changed keeps its time, so that little is built again.
 fn copy_all(from: &Path, to: &Path) {
     if from.is_dir() {
         fs::create_dir_all(to).unwrap();

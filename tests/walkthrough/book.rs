@@ -13,7 +13,7 @@ const PICTURES: &str = "docs/pictures";
 const LONGEST_PARAGRAPH: usize = 5;
 
 /// The text of a file of the project.
-fn read(path: &str) -> Result<String, String> {
+pub fn read(path: &str) -> Result<String, String> {
     fs::read_to_string(Path::new(SOURCE).join(path)).map_err(|error| format!("{path}: {error}"))
 }
 
@@ -131,7 +131,7 @@ fn broken(page: &str, target: &str) -> Option<String> {
 }
 
 /// Every complaint at once, or none.
-fn none(complaints: &[String]) {
+pub fn none(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 

@@ -23,6 +23,7 @@ use std::path::Path;
 use clap::Parser;
 use p2p_chat::io::arguments::{PeerArguments, TrackerArguments};
 
+use crate::book::{none, read};
 use crate::stage::SOURCE;
 
 const PAGE: &str = "docs/troubleshooting.md";
@@ -84,10 +85,6 @@ fn sources(path: &str) -> Vec<String> {
     found.retain(|path| path.ends_with(".rs"));
     found.sort();
     found
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(SOURCE).join(path)).unwrap()
 }
 
 /// The next string literal of Rust source: what stands before it, what is in it, and what follows.
@@ -189,7 +186,7 @@ fn said_here(head: &str, literal: &str, after: &str) -> Vec<String> {
 
 fn of_the_programs() -> Vec<Sentence> {
     let files = SPEAKING.iter().flat_map(|path| sources(path));
-    files.flat_map(|path| sentences_of(&path, &read(&path))).collect()
+    files.flat_map(|path| sentences_of(&path, &read(&path).unwrap())).collect()
 }
 
 /// What clap says of a wrong command line, without its usage.
@@ -239,13 +236,9 @@ fn unsaid<'a>(quote: &'a str, sentences: &[Sentence]) -> Option<&'a str> {
     })
 }
 
-fn none(complaints: &[String]) {
-    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
-}
-
 #[test]
 fn every_sentence_that_the_programs_can_say_is_in_troubleshooting() {
-    let quotes = quotes(&read(PAGE));
+    let quotes = quotes(&read(PAGE).unwrap());
     let all = [of_the_programs(), of_clap(), of_the_system()].concat();
     let is_missing = |said: &&Sentence| !quotes.iter().any(|(_, quote)| said.parts_of(quote).is_some());
     let missing = all.iter().filter(is_missing);
@@ -259,7 +252,7 @@ fn every_sentence_that_the_programs_can_say_is_in_troubleshooting() {
 fn every_sentence_in_troubleshooting_can_be_said() {
     let all = [of_the_programs(), of_clap(), of_the_system()].concat();
     let is_ours = |quote: &str| cfg!(target_os = "linux") || !quote.contains("(os error ");
-    let quotes = quotes(&read(PAGE)).into_iter().filter(|(_, quote)| is_ours(quote));
+    let quotes = quotes(&read(PAGE).unwrap()).into_iter().filter(|(_, quote)| is_ours(quote));
     let told = quotes.filter_map(|(line, quote)| {
         let word = unsaid(&quote, &all)?;
         Some(format!("{PAGE}:{line}: nobody says \"{word}\" in: {quote}"))
@@ -271,7 +264,7 @@ fn every_sentence_in_troubleshooting_can_be_said() {
 fn an_entry_of_troubleshooting_is_short() {
     let mut complaints = Vec::new();
     let mut length = 0;
-    for (index, line) in read(PAGE).lines().enumerate() {
+    for (index, line) in read(PAGE).unwrap().lines().enumerate() {
         length = match line.starts_with("- ") {
             true => 1,
             false => length + usize::from(line.starts_with("  ")),

@@ -17,12 +17,23 @@ fn ask(host: &str, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// Of the address that the window prints.
+fn host_and_word(address: &str) -> (&str, &str) {
+    address.strip_prefix("http://").unwrap().trim_end_matches('/').split_once('/').unwrap()
+}
+
+fn post(host: &str, word: &str, body: &str, headers: &str) -> String {
+    let length = body.len();
+    let head =
+        format!("POST /{word}/say HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\n\r\n");
+    ask(host, &(head + body))
+}
+
 #[test]
 fn nobody_gets_in_without_the_word_the_host_and_the_page() {
     let (_tracker, address) = tracker(&["--forever"]);
     let (mut alice, to_alice) = window(address, "alice", &[]);
-    let (host, word) =
-        to_alice.strip_prefix("http://").unwrap().trim_end_matches('/').split_once('/').unwrap();
+    let (host, word) = host_and_word(&to_alice);
     assert!(host.starts_with("127.0.0.1:") && word.len() == 32);
     let get = |path: &str, headers: &str| {
         ask(host, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n"))
@@ -34,12 +45,7 @@ fn nobody_gets_in_without_the_word_the_host_and_the_page() {
             && page.contains("Content-Security-Policy: default-src 'none';")
     );
     assert!(page.ends_with("</html>\n") && !page.contains("NONCE"), "each page has a nonce of its own");
-    let post = |body: &str, headers: &str| {
-        let length = body.len();
-        let head =
-            format!("POST /{word}/say HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\n\r\n");
-        ask(host, &(head + body))
-    };
+    let post = |body: &str, headers: &str| post(host, word, body, headers);
     assert!(post("/peers", "").starts_with("HTTP/1.1 200"));
     assert!(post("/peers", &format!("Origin: http://{host}\r\n")).starts_with("HTTP/1.1 200"));
     alice.wait_for_news("Checked in with tracker server");
@@ -78,18 +84,10 @@ fn nobody_gets_in_without_the_word_the_host_and_the_page() {
 fn a_line_typed_twice_as_fast_as_the_peer_takes_it_is_refused_and_nothing_stands_still() {
     let (_tracker, address) = tracker(&["--forever"]);
     let (mut alice, to_alice) = window(address, "alice", &[]);
-    let (host, word) =
-        to_alice.strip_prefix("http://").unwrap().trim_end_matches('/').split_once('/').unwrap();
+    let (host, word) = host_and_word(&to_alice);
     let line = "x".repeat(60_000);
-    let say = |line: &str| {
-        let length = line.len();
-        ask(
-            host,
-            &format!("POST /{word}/say HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n{line}"),
-        )
-    };
     // Nobody is there: the peer waits with the first line, and the pipe and the queue fill up.
-    let answers: Vec<String> = (0..110).map(|_| say(&line)).collect();
+    let answers: Vec<String> = (0..110).map(|_| post(host, word, &line, "")).collect();
     assert!(answers[0].starts_with("HTTP/1.1 200"));
     assert!(answers.last().unwrap().starts_with("HTTP/1.1 503"), "{:?}", answers.last());
     alice.kill();
@@ -99,7 +97,7 @@ fn a_line_typed_twice_as_fast_as_the_peer_takes_it_is_refused_and_nothing_stands
 fn what_is_wrong_is_said_in_a_sentence_with_status_2() {
     let (_tracker, address) = tracker(&["--forever"]);
     let (_alice, to_alice) = window(address, "alice", &[]);
-    let port = to_alice.strip_prefix("http://127.0.0.1:").unwrap().split('/').next().unwrap();
+    let (_, port) = host_and_word(&to_alice).0.split_once(':').unwrap();
     let taken = format!("cannot serve the page on port {port}: ");
     for (arguments, sentence) in [
         (&["--port", port][..], taken.as_str()),

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{AFTERMATH, MOMENT, MOST_AT_ONCE, Scene};
-use crate::check::experiment::{BOB, CAROL, Entry, Failure, Heard, Role, Side, TRACKER, Verdict};
-use crate::check::others::Flight;
+use crate::check::experiment::{BOB, CAROL, Entry, Failure, Heard, MALFORMED, Role, Side, TRACKER, Verdict};
 use crate::check::program::What;
 use crate::io::terminal::printable;
 use crate::protocol::{Message, read_datagram};
@@ -74,14 +73,14 @@ impl Scene {
 
     /// Lets through what has been on its way for long enough.
     pub(super) fn deliver(&mut self) {
-        for Flight { role, address, datagram, .. } in self.leaving.arrivals() {
+        for (_, role, address, datagram) in self.leaving.arrivals() {
             self.program.send(role, address, &datagram);
         }
-        for Flight { role, address: source, datagram, .. } in self.arriving.arrivals() {
+        for (_, role, source, datagram) in self.arriving.arrivals() {
             self.datagrams += 1;
             for (line, message) in read_datagram(&datagram) {
                 let text = message.as_ref().map_or_else(
-                    |error| format!("MALFORMED ({error}) {}", String::from_utf8_lossy(line).escape_debug()),
+                    |error| format!("{MALFORMED}({error}) {}", String::from_utf8_lossy(line).escape_debug()),
                     ToString::to_string,
                 );
                 self.note(&format!("{} -> {}", self.us(), self.name(role)), &text);
