@@ -7,6 +7,7 @@ mod errors;
 mod mutants;
 mod page;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -77,17 +78,16 @@ fn find_each(side: &str, mutants: &[Mutant]) {
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
-                while let Some((name, ..)) = next() {
+                while let Some(mutant) = next() {
+                    let (name, what) = (mutant.0, what_is_broken(mutant));
                     let mut check = check(&[side, "--only", name, program.to_str().unwrap()]);
-                    let said = said(&check.env("BROKEN", name).output().unwrap());
-                    if ![format!("  FAIL  {name} "), format!("  --    {name} ")]
-                        .iter()
-                        .any(|mark| said.contains(mark))
-                    {
+                    let said = said(&check.env("BROKEN", &what).output().unwrap());
+                    let marks = [format!("  FAIL  {name} "), format!("  --    {name} ")];
+                    if !marks.iter().any(|mark| said.contains(mark)) {
                         failed
                             .lock()
                             .unwrap()
-                            .push(format!("{name} is broken, and nobody has found it:\n{said}"));
+                            .push(format!("{what} is broken, and nobody has found it:\n{said}"));
                     }
                 }
             });
@@ -96,6 +96,10 @@ fn find_each(side: &str, mutants: &[Mutant]) {
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     println!("{} of {} broken {side}s were found", mutants.len(), mutants.len());
+}
+
+fn what_is_broken((name, file, ..): &Mutant) -> String {
+    format!("{name} in {file}")
 }
 
 /// Where the programs are that were built, once, from a copy of the source with all mutants in it.
@@ -109,8 +113,11 @@ fn build() -> PathBuf {
     for name in ["src", "docs/protocol.md", "tests/figures/bench.rs", "Cargo.toml", "Cargo.lock"] {
         copy_all(&Path::new(SOURCE).join(name), &copy.join(name));
     }
-    for (name, file, old, new) in PEERS.iter().chain(TRACKERS) {
-        let question = format!("crate::is_broken(\"{name}\")");
+    let mut all = BTreeSet::new();
+    for mutant @ (name, file, old, new) in PEERS.iter().chain(TRACKERS) {
+        let what = what_is_broken(mutant);
+        let question = format!("crate::is_broken({what:?})");
+        assert!(all.insert(what), "each can be broken alone");
         change(&copy.join("src").join(file), old, &new.replace("BROKEN", &question), name);
     }
     let library = copy.join("src/lib.rs");
