@@ -44,7 +44,7 @@ impl fmt::Display for Reason {
             Self::Linked(how) => write!(f, "link {how}"),
             Self::Kept(missing) => write!(f, "kept: {missing} is missing"),
             Self::NothingNew => f.write_str("nothing new"),
-            Self::Unproven => f.write_str("no valid cookie: is sent one"),
+            Self::Unproven => f.write_str("no valid cookie: gets one"),
             Self::Ignored(why) => write!(f, "ignored: {why}"),
             Self::Departed(name, fate) => write!(f, "ignored: {name} {fate}"),
         }

@@ -487,7 +487,7 @@ mod tests {
     #[test]
     fn what_the_tracker_ignores_it_has_a_reason_for() {
         let mut bench = Bench::new(2, true);
-        let no_cookie = "no valid cookie: is sent one";
+        let no_cookie = "no valid cookie: gets one";
         bench.cookie(1);
         assert_eq!(bench.remark().as_deref(), Some(no_cookie));
         bench.register(1, ALICE);
