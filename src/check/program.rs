@@ -16,8 +16,8 @@ use crate::io::terminal::{lock, printable};
 /// So often a thread looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// So many lines of its standard error are kept: a crash says where it was a few lines before the last.
-const COMPLAINTS: usize = 5;
+/// So many lines of its standard error are kept: where a crash was stands some lines before the last.
+const COMPLAINTS: usize = 16;
 
 /// Ports are taken one after the other, from anywhere among these, below those that systems give out.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
