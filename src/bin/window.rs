@@ -8,7 +8,7 @@
 //! It is to the peer what a person at a terminal is: reads what it prints, types what is to be said.
 
 use std::io::{Write, stderr, stdout};
-use std::process::{Child, ChildStdin, Command, ExitCode};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitCode};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -78,28 +78,34 @@ fn run(port: Option<u16>, harm: &Harm) -> Result<u8, String> {
     thread::spawn(move || serving.serve());
     thread::spawn(move || type_lines(input, &typed, || server.watching.load(Relaxed) > 0));
     let stubborn = peer.clone();
-    thread::spawn(move || {
-        if leaving.recv().is_ok() {
-            thread::sleep(LEAVING);
-            _ = lock(&stubborn).kill(); // it waits with a line for somebody, and has not read that it is to leave
-        }
-    });
-    let (chat, news) = (feed.clone(), feed.clone());
-    let chat = thread::spawn(move || read_lines(output, |line| chat.tell(Kind::Heard, line)));
-    let news = thread::spawn(move || {
+    thread::spawn(move || end_in_time(&stubborn, &leaving));
+    tell_all(output, complaints, &feed);
+    let status = lock(&peer).wait().ok().and_then(|status| status.code()).unwrap_or(1);
+    feed.tell(Kind::End, status.to_string());
+    thread::sleep(LAST_NEWS);
+    Ok(u8::try_from(status).unwrap_or(1))
+}
+
+/// Tells what the peer prints, until it has closed both its outputs: it ends.
+fn tell_all(output: ChildStdout, complaints: ChildStderr, feed: &Feed) {
+    thread::scope(|scope| {
+        scope.spawn(|| read_lines(output, |line| feed.tell(Kind::Heard, line)));
         read_lines(complaints, |line| {
             let kind = Kind::of_stderr(&line);
             if kind == Kind::News {
                 _ = writeln!(stderr(), "{line}");
             }
-            news.tell(kind, line);
+            feed.tell(kind, line);
         });
     });
-    _ = (chat.join(), news.join()); // it has closed both: it ends
-    let status = lock(&peer).wait().ok().and_then(|status| status.code()).unwrap_or(1);
-    feed.tell(Kind::End, status.to_string());
-    thread::sleep(LAST_NEWS);
-    Ok(u8::try_from(status).unwrap_or(1))
+}
+
+/// Ends a peer that was told to leave and has not: it waits with a line for somebody, and has not read it.
+fn end_in_time(peer: &Mutex<Child>, leaving: &Receiver<()>) {
+    if leaving.recv().is_ok() {
+        thread::sleep(LEAVING);
+        _ = lock(peer).kill();
+    }
 }
 
 /// The peer lies beside this program, and gets its options but those that are for the window.

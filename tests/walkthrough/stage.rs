@@ -125,7 +125,7 @@ pub fn missing_for_the_laboratory() -> Option<&'static str> {
 pub fn build() -> Result<(), String> {
     let mut cargo = Command::new("nice");
     cargo
-        .args(["-n", "19", "cargo", "build", "--quiet", "--offline", "--bins", "--examples"])
+        .args(["-n", "5", "cargo", "build", "--quiet", "--offline", "--bins", "--examples"])
         .current_dir(SOURCE);
     let output = cargo.env_remove("CARGO_TARGET_DIR").output().map_err(|error| error.to_string())?;
     match output.status.success() {

@@ -38,13 +38,13 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("meet-5", "answers no more than two COOKIEs a second", |s| {
         register(s)?;
         s.registers = false;
-        let mut answers = 0;
+        let (start, mut answers) = (Instant::now(), 0);
         for number in 0..40 {
             s.says(TRACKER, &format!("COOKIE {number}"));
-            answers += s.collects(millis(25), TRACKER, "REGISTER ...").len();
+            answers += s.collects(millis(50), TRACKER, "REGISTER ...").len();
         }
-        answers += s.collects(secs(1), TRACKER, "REGISTER ...").len();
-        expect(answers <= 12, || format!("{answers} REGISTERs came for 40 COOKIEs"))
+        let most = 8 + 4 * start.elapsed().as_secs() as usize; // some were due without a COOKIE
+        expect(answers <= most, || format!("{answers} REGISTERs came for 40 COOKIEs"))
     }),
     Check::new("meet-6", "goes on trying after FULL", |s| {
         s.registers = false;
