@@ -15,7 +15,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::{env, process, str, thread};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // The address behind the program's name, if there is one: cargo run --example first_peer 192.0.2.1:55555
+    // The address after the program's name, if there is one: cargo run --example first_peer 192.0.2.1:55555
     let tracker = env::args().nth(1).unwrap_or("127.0.0.1:55555".to_string());
 
     // A port belongs to one program at a time: the second peer on this computer takes 50002.
