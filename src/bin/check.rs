@@ -17,9 +17,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Which {
-    /// COMMAND is a peer: started with --tracker, --name and --room behind it
+    /// COMMAND is a peer: started with --tracker, --name and --room after it
     Peer(What),
-    /// COMMAND is a tracker: started with --listen behind it, and --forever or --peers
+    /// COMMAND is a tracker: started with --listen after it, and --forever or --peers
     Tracker(What),
 }
 
@@ -51,8 +51,7 @@ fn main() -> ExitCode {
         Which::Peer(what) => (Side::Peer, what),
         Which::Tracker(what) => (Side::Tracker, what),
     };
-    let selection = Selection { levels: what.level, only: what.only };
-    let selected = select(side, &selection);
+    let selected = select(side, &Selection { levels: what.level, only: what.only });
     if selected.is_empty() {
         return fail("no rule has this name and this level: --list shows all");
     }
@@ -63,7 +62,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    match run(&what.command, side, &selection, what.trace) {
+    match run(&what.command, side, &selected, what.trace) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => fail(&format!("cannot start {}: {error}", what.command[0])),

@@ -9,9 +9,9 @@
 
 use std::io::{Write, stderr, stdout};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitCode};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,6 @@ use clap::Parser;
 use p2p_chat::check::program::{read_lines, with_pipes};
 use p2p_chat::io::arguments::PeerArguments;
 use p2p_chat::io::harm::Harm;
-use p2p_chat::io::terminal::lock;
 use p2p_chat::window::feed::{Feed, Kind};
 use p2p_chat::window::server::Server;
 
@@ -61,6 +60,7 @@ fn main() -> ExitCode {
 fn run(port: Option<u16>, harm: &Harm) -> Result<u8, String> {
     let (feed, (keyboard, typed)) = (Arc::new(Feed::default()), sync_channel(MAX_WAITING));
     let (leave, leaving) = sync_channel(1);
+    let over = leave.clone();
     if harm.is_any() {
         _ = keyboard.try_send(format!("/harm {}", harm.percentages())); // its answer sets the page's sliders
     }
@@ -74,13 +74,20 @@ fn run(port: Option<u16>, harm: &Harm) -> Result<u8, String> {
     let (Some(input), Some(output), Some(complaints)) = pipes else {
         return Err("the peer has no pipes".to_owned());
     };
-    let (serving, peer) = (server.clone(), Arc::new(Mutex::new(peer)));
+    let (serving, telling, (closing, closed)) = (server.clone(), feed.clone(), channel::<()>());
     thread::spawn(move || serving.serve());
     thread::spawn(move || type_lines(input, &typed, || server.watching.load(Relaxed) > 0));
-    let stubborn = peer.clone();
-    thread::spawn(move || end_in_time(&stubborn, &leaving));
-    tell_all(output, complaints, &feed);
-    let status = lock(&peer).wait().ok().and_then(|status| status.code()).unwrap_or(1);
+    thread::spawn(move || {
+        tell_all(output, complaints, &telling);
+        drop(closing);
+        _ = over.try_send(()); // it leaves by itself
+    });
+    _ = leaving.recv();
+    if closed.recv_timeout(LEAVING) == Err(RecvTimeoutError::Timeout) {
+        _ = peer.kill(); // it waits with a line for somebody, and has not read that it is to leave
+        _ = closed.recv();
+    }
+    let status = peer.wait().ok().and_then(|status| status.code()).unwrap_or(1);
     feed.tell(Kind::End, status.to_string());
     thread::sleep(LAST_NEWS);
     Ok(u8::try_from(status).unwrap_or(1))
@@ -98,14 +105,6 @@ fn tell_all(output: ChildStdout, complaints: ChildStderr, feed: &Feed) {
             feed.tell(kind, line);
         });
     });
-}
-
-/// Ends a peer that was told to leave and has not: it waits with a line for somebody, and has not read it.
-fn end_in_time(peer: &Mutex<Child>, leaving: &Receiver<()>) {
-    if leaving.recv().is_ok() {
-        thread::sleep(LEAVING);
-        _ = lock(peer).kill();
-    }
 }
 
 /// The peer lies beside this program, and gets its options but those that are for the window.

@@ -94,7 +94,8 @@ fn wait_for(scene: &mut Scene) -> Verdict {
             Ok(_) => break,
         }
     }
-    scene.collects(Duration::from_millis(300), ALICE, "-");
+    scene.passes(Duration::from_millis(300));
+    scene.forget();
     scene.log.clear();
     Ok(())
 }
@@ -103,13 +104,12 @@ fn wait_for(scene: &mut Scene) -> Verdict {
 ///
 /// # Errors
 /// The command cannot be started.
-pub fn run(command: &[String], side: Side, selection: &Selection, shows_all: bool) -> io::Result<bool> {
-    let selected = select(side, selection);
+pub fn run(command: &[String], side: Side, selected: &[(Rule, &Check)], shows_all: bool) -> io::Result<bool> {
     let (next, (send, outcomes)) = (AtomicUsize::new(0), channel());
     let mut report = Report::new(shows_all, selected.len() == 1);
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
-            let (next, selected, send) = (&next, &selected, send.clone());
+            let (next, send) = (&next, send.clone());
             scope.spawn(move || make_some(command, side, selected, next, &send));
         }
         drop(send);

@@ -221,12 +221,17 @@ impl Scene {
         }
     }
 
-    /// All messages of this form that somebody hears in this time.
-    pub fn collects(&mut self, time: Duration, role: Role, form: &str) -> Vec<Heard> {
+    /// So much time passes.
+    pub fn passes(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
             self.step(end);
         }
+    }
+
+    /// All messages of this form that somebody hears in this time.
+    pub fn collects(&mut self, time: Duration, role: Role, form: &str) -> Vec<Heard> {
+        self.passes(time);
         let form = self.fill(form);
         self.heard[role].drain(..).filter(|heard| matches(&form, &heard.text)).collect()
     }
@@ -247,7 +252,7 @@ impl Scene {
 
     /// For so long, it shows nothing.
     pub fn shows_nothing(&mut self, time: Duration) -> Verdict {
-        self.collects(time, MALLORY, "-");
+        self.passes(time);
         let shown = self.shown.pop_front();
         expect(shown.is_none(), || {
             format!("expected nothing on its standard output, and `{}` came", shown.unwrap_or_default())
@@ -266,13 +271,13 @@ impl Scene {
     pub fn ends_somehow(&mut self, patience: Duration) -> Verdict<ExitStatus> {
         let what = format!("expected that it ends, within {} s", patience.as_secs());
         let status = self.wait(patience, &what, |scene| scene.program.has_ended())?;
-        self.collects(AFTERMATH, MALLORY, "-");
+        self.passes(AFTERMATH);
         Ok(status)
     }
 
     /// It lives on for so long.
     pub fn lives(&mut self, time: Duration) -> Verdict {
-        self.collects(time, MALLORY, "-");
+        self.passes(time);
         let ended = self.program.has_ended();
         expect(ended.is_none(), || self.program.last_words())
     }

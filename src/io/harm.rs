@@ -35,7 +35,7 @@ impl Harm {
         self.loss | self.duplicate | self.reorder > 0
     }
 
-    /// What can be written behind `/harm`.
+    /// What can be written after `/harm`.
     pub fn percentages(&self) -> String {
         format!("{} {} {}", self.loss, self.duplicate, self.reorder)
     }

@@ -59,8 +59,8 @@ impl Server {
         leave: SyncSender<()>,
     ) -> io::Result<Self> {
         let at = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let found = PORTS.map(at).find(Result::is_ok);
-        let listener = port.map_or_else(|| found.unwrap_or_else(|| at(0)), at)?;
+        let first_free = || PORTS.map(at).find(Result::is_ok).unwrap_or_else(|| at(0));
+        let listener = port.map_or_else(first_free, at)?;
         let random = RandomState::new();
         Ok(Self {
             host: listener.local_addr()?.to_string(),
@@ -145,8 +145,7 @@ impl Server {
             _ = self.leave.try_send(()); // once is enough
         }
         let is_typed = || self.keyboard.try_send(line.to_owned()).is_ok();
-        let is_told = !line.starts_with("/harm ");
-        match if is_told { self.feed.tell_if(Kind::Said, line.to_owned(), is_typed) } else { is_typed() } {
+        match self.feed.tell_if(Kind::Said, line.to_owned(), is_typed) {
             true => "200 OK",
             false => "503 Service Unavailable", // the peer takes no more for now
         }
@@ -181,7 +180,17 @@ fn write_events(events: &[Event]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+
     use super::*;
+
+    /// Others may take a port between the two tries, but not each time.
+    #[test]
+    fn the_port_that_is_asked_for_is_not_taken_by_ourselves() {
+        let open = |port| Server::open(port, Arc::default(), sync_channel(1).0, sync_channel(1).0);
+        let first_free = || open(None)?.listener.local_addr().map(|address| address.port());
+        assert!((0..10).any(|_| open(Some(first_free().expect("a port is free"))).is_ok()));
+    }
 
     #[test]
     fn an_event_is_one_line_whatever_stands_in_it() {

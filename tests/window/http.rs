@@ -65,10 +65,8 @@ fn nobody_gets_in_without_the_word_the_host_and_the_page() {
         (post("two\nlines", ""), "400"),
         (post(&"x".repeat(65_537), ""), "413"),
     ] {
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")) || answer.is_empty(),
-            "{status}: {answer}"
-        );
+        let is_lost = answer.is_empty() && ["413", "431"].contains(&status); // what nobody read resets the connection
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) || is_lost, "{status}: {answer}");
     }
 
     // Those that hang up in mid-request, or say nothing, hold nobody up.

@@ -1,7 +1,5 @@
 //! The bad world, and more than two: does all of it hold there, too?
 
-use std::time::Duration;
-
 use super::{hears_line, millis, name, reached, reached_without_acks, register, say, secs};
 use crate::check::experiment::{BOB, CAROL, MALLORY, TRACKER, Verdict, expect};
 use crate::check::others::Weather;
@@ -74,7 +72,6 @@ pub(super) const CHECKS: &[Check] = &[
         for (number, role) in (0..300).zip([TRACKER, BOB, CAROL, MALLORY].into_iter().cycle()) {
             let junk = s.junk(number * 7);
             s.says_bytes(role, &junk);
-            s.collects(Duration::ZERO, role, "-");
         }
         for (bad, role) in bad_lines("$alice", "$bob").iter().zip([TRACKER, BOB, MALLORY].into_iter().cycle())
         {
